@@ -1,0 +1,384 @@
+"""
+The one place where a run is started.
+
+The API has no idempotency key: a start request that got no readable answer may or may not have created a run.
+Here such an outcome is looked into before anything is sent again, and whatever an earlier attempt of the same
+task instance started is found first.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_kognitos.exceptions import (
+    KognitosCapacityError,
+    KognitosError,
+    KognitosNotFoundError,
+    KognitosRateLimitError,
+    KognitosStartUncertainError,
+)
+from airflow_provider_kognitos.runs.decision import CLOCK_SKEW, Attempt, OwnRun, decide
+from airflow_provider_kognitos.runs.polling import LAG
+from airflow_provider_kognitos.runs.record import RunRecord, RunStore
+from airflow_provider_kognitos.runs.search import Sighting, search
+
+if TYPE_CHECKING:
+    from airflow_provider_kognitos.api.client import KognitosClient
+    from airflow_provider_kognitos.api.models import Run
+
+log = logging.getLogger(__name__)
+
+SEARCH_EVERY = 5.0
+#: Seconds after a start request during which its run may still appear, unless the request's own time-out is
+#: longer: gateways give up before backends do.
+SETTLE = 30.0
+#: Seconds between tries to start a run while there is no capacity for it; they grow by half each time.
+FIRST_PAUSE = 10.0
+LONGEST_PAUSE = 120.0
+UPLOADS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """
+    What a task asks Kognitos to run.
+
+    :param label: the user's part of the run's name.
+    :param file_ids: ids of files uploaded before.
+    :param files: sources of files to upload just before the start.
+    """
+
+    process_id: str
+    agent_id: str
+    stage: str
+    label: str
+    inputs: Mapping[str, Any] | None = None
+    file_ids: Sequence[str] = ()
+    files: Sequence[str] = ()
+
+
+class RunStarter:
+    """
+    Starts a run for a task instance, or adopts the one it already has.
+
+    :param client: the service.
+    :param request: what to run.
+    :param attempt: whose run it is, and where the task instance stands among its attempts.
+    :param store: where the task instance keeps its record.
+    :param settle: seconds after a start request during which its run may still appear.
+    :param reattach: whether to look for runs at all, of earlier attempts and after an unknown outcome.
+    :param record: what an earlier segment of this very attempt knew, when its start was refused.
+    :param clock: returns epoch seconds.
+    """
+
+    def __init__(
+        self,
+        client: KognitosClient,
+        request: RunRequest,
+        attempt: Attempt,
+        store: RunStore,
+        *,
+        settle: float,
+        reattach: bool = True,
+        record: RunRecord | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._attempt = attempt
+        self._store = store
+        self._settle = settle
+        self._reattach = reattach
+        self._clock = clock
+        self._sleep = sleep
+        self._earlier = store.load() if reattach else None
+        self.record = record or self._next_record()
+
+    def adopt(self) -> Run | None:
+        """
+        Return the run that an earlier attempt left to this one, ``None`` if one has to be started.
+
+        :raises KognitosStartUncertainError: an earlier start request has an unknown outcome, and the list
+            of runs cannot tell.
+        :raises KognitosError: the service could not be asked.
+        """
+        if not self._reattach or (self._earlier is None and self._attempt.first):
+            return None
+        found = self._look_back()
+        self.record = replace(
+            self.record,
+            earlier=tuple(dict.fromkeys((*self.record.earlier, *(own.run.id for own in found)))),
+        )
+        decision = decide(self._attempt, found)
+        level = logging.WARNING if decision.warn else logging.INFO
+        if decision.adopt is None:
+            log.log(level, "Starting a new Kognitos run: %s.", decision.why)
+            return None
+        run = decision.adopt.run
+        if not self._attempt.ends.live(run):
+            # An item of the list may leave the outputs out.
+            run = self._client.get_run(run.id)
+        log.log(
+            level,
+            "Adopted Kognitos run %s (%s, created %s) and started none: %s.",
+            run.id,
+            run.status,
+            run.created_at,
+            decision.why,
+        )
+        self._remember_run(replace(decision.adopt, run=run))
+        return run
+
+    def start(self) -> Run:
+        """
+        Upload the files, start a run and return it.
+
+        :raises KognitosCapacityError: refused for now; ``record`` keeps what is uploaded and since when.
+        :raises KognitosRateLimitError: as above.
+        :raises KognitosStartUncertainError: nobody can know whether a run was started.
+        :raises KognitosError: refused for good, or never sent.
+        """
+        self._upload()
+        try:
+            run = self._send()
+        except KognitosStartUncertainError:
+            raise
+        except (KognitosCapacityError, KognitosRateLimitError):
+            self._remember(
+                intent_at=None,
+                waiting_since=self.record.waiting_since or self._clock(),
+                refusals=self.record.refusals + 1,
+            )
+            raise
+        except KognitosNotFoundError:
+            # Perhaps the files: how long an uploaded one is kept is undocumented.
+            self._remember(intent_at=None, file_ids={})
+            raise
+        except KognitosError:
+            self._remember(intent_at=None)
+            raise
+        marker = self._attempt.marker
+        self._remember_run(OwnRun(run, marker.generation, marker.fingerprint))
+        return run
+
+    def pause_after(
+        self,
+        refusal: KognitosCapacityError | KognitosRateLimitError,
+        patience: float,
+        give_up_at: float | None,
+    ) -> float:
+        """
+        Return how many seconds to wait before a start that was refused is tried again.
+
+        :param refusal: the last refusal.
+        :param patience: seconds to keep trying, counted from the first refusal.
+        :param give_up_at: when to stop trying in any case, epoch seconds.
+        :raises KognitosCapacityError: patience is over; or ``KognitosRateLimitError``, as the refusal was.
+        """
+        now = self._clock()
+        waited = now - (self.record.waiting_since or now)
+        left = min(patience - waited, math.inf if give_up_at is None else give_up_at - now)
+        if left <= 0:
+            raise type(refusal)(
+                f"No Kognitos run could be started for {waited:.0f} s, so none was. The last refusal: {refusal}",
+                status_code=refusal.status_code,
+                details=refusal.details,
+                reason=refusal.reason,
+            ) from refusal
+        growing = FIRST_PAUSE * 1.5 ** min(self.record.refusals, 20) * random.uniform(0.8, 1.2)  # noqa: S311
+        asked_for = getattr(refusal, "retry_after", None) or 0.0
+        return min(max(min(growing, LONGEST_PAUSE), asked_for), left)
+
+    def _look_back(self) -> tuple[OwnRun, ...]:
+        earlier = self._earlier
+        if earlier is not None and earlier.run_id is not None:
+            recorded = self._recorded(earlier, earlier.run_id)
+            return (recorded,) if recorded else self._find(until=0, wanted=self._adoptable)
+        if earlier is not None and earlier.intent_at is not None:
+            return self._find(until=earlier.intent_at + self._settle, wanted=self._adoptable, or_raise=True)
+        began = self._clock()
+        found = self._find(until=0, wanted=self._adoptable)
+        of_this_generation = [own for own in found if own.generation == self._attempt.marker.generation]
+        accounted = earlier is not None or len(of_this_generation) >= self._attempt.tries_before
+        if accounted or self._adoptable(found):
+            return found
+        # An attempt left no run to be seen: killed a moment ago, its start may still be on the way.
+        return self._find(until=began + self._settle, wanted=self._adoptable)
+
+    def _recorded(self, earlier: RunRecord, run_id: str) -> OwnRun | None:
+        while True:
+            try:
+                return OwnRun(self._client.get_run(run_id), earlier.generation, earlier.fingerprint)
+            except KognitosNotFoundError:
+                if self._clock() > (earlier.started_at or 0) + LAG:
+                    log.warning("Kognitos run %s of an earlier attempt is not known any more.", run_id)
+                    return None
+            self._sleep(SEARCH_EVERY)
+
+    def _adoptable(self, found: Sequence[OwnRun]) -> bool:
+        return decide(self._attempt, found).adopt is not None
+
+    def _find(
+        self, *, until: float, wanted: Callable[[Sequence[OwnRun]], bool], or_raise: bool = False
+    ) -> tuple[OwnRun, ...]:
+        """Search until what is wanted is there or the time is over; ``or_raise`` if that proves nothing."""
+        while True:
+            last = self._clock() >= until
+            try:
+                sighting = self._search()
+            except KognitosError as error:
+                if not or_raise:
+                    raise
+                if last or not _may_heal(error):
+                    raise self._uncertain(f"the list of runs could not be read: {error}") from error
+            else:
+                if wanted(sighting.runs):
+                    return sighting.runs
+                if last and or_raise and not sighting.complete:
+                    raise self._uncertain("the list of runs is too long to be read to its end")
+                if last:
+                    return sighting.runs
+            self._sleep(min(SEARCH_EVERY, max(until - self._clock(), 0.1)))
+
+    def _search(self) -> Sighting:
+        sighting = search(
+            self._client,
+            process_id=self._request.process_id,
+            agent_id=self._request.agent_id,
+            stage=self._request.stage,
+            identity=self._attempt.marker.identity,
+            since=self._attempt.search_from,
+        )
+        earlier = self._earlier
+        if earlier is None:
+            return sighting
+        return replace(
+            sighting,
+            runs=tuple(
+                OwnRun(own.run, earlier.generation, earlier.fingerprint) if own.run.id == earlier.run_id else own
+                for own in sighting.runs
+            ),
+        )
+
+    def _upload(self) -> None:
+        missing = [source for source in dict.fromkeys(self._request.files) if source not in self.record.file_ids]
+        if not missing:
+            return
+        with ThreadPoolExecutor(min(len(missing), UPLOADS_AT_ONCE), "kognitos-upload") as pool:
+            uploads = {
+                pool.submit(self._client.upload_file, source, agent_id=self._request.agent_id): source
+                for source in missing
+            }
+            for upload in as_completed(uploads):
+                source, file_id = uploads[upload], upload.result()
+                log.info("Uploaded %s to Kognitos as file %s.", source, file_id)
+                self._remember(file_ids={**self.record.file_ids, source: file_id})
+
+    def _send(self) -> Run:
+        """Send the start request; once more if it left no trace, never a third time."""
+        try:
+            return self._request_start()
+        except KognitosStartUncertainError as unknown:
+            if not self._reattach:
+                raise
+            run = self._trace(unknown)
+            if run is not None:
+                return run
+        log.warning("No such run after %.0f s: sending the start request once more.", self._settle)
+        try:
+            return self._request_start()
+        except KognitosStartUncertainError as unknown:
+            run = self._trace(unknown)
+            if run is None:
+                raise
+            return run
+
+    def _request_start(self) -> Run:
+        self._remember(intent_at=self._clock())
+        return self._client.start_run(
+            process_id=self._request.process_id,
+            agent_id=self._request.agent_id,
+            name=self._attempt.marker.name(self._request.label),
+            stage=self._request.stage,
+            inputs=self._request.inputs,
+            file_ids=[
+                *self._request.file_ids,
+                *(self.record.file_ids[source] for source in self._request.files),
+            ],
+        )
+
+    def _trace(self, unknown: KognitosStartUncertainError) -> Run | None:
+        """Return the run that the start request just sent has created, ``None`` if it created none."""
+        log.warning("%s Looking for the run by its name.", unknown)
+        sent_at = self.record.intent_at or self._clock()
+        earliest = datetime.fromtimestamp(sent_at, UTC) - CLOCK_SKEW
+
+        def created(found: Sequence[OwnRun]) -> list[Run]:
+            return [
+                own.run
+                for own in found
+                if own.generation == self._attempt.marker.generation
+                and own.run.id not in self.record.earlier
+                and (own.run.created_at is None or own.run.created_at >= earliest)
+            ]
+
+        runs = created(
+            self._find(until=sent_at + self._settle, wanted=lambda found: bool(created(found)), or_raise=True)
+        )
+        if not runs:
+            return None
+        log.log(
+            logging.INFO if len(runs) == 1 else logging.WARNING,
+            "The start request had created Kognitos run %s.",
+            ", ".join(run.id for run in runs),
+        )
+        return runs[0]
+
+    def _next_record(self) -> RunRecord:
+        marker = self._attempt.marker
+        if self._earlier is None:
+            return RunRecord(marker.generation, marker.fingerprint)
+        return self._earlier.following(marker.generation, marker.fingerprint)
+
+    def _remember(self, **changes: Any) -> None:
+        self.record = replace(self.record, **changes)
+        if self._reattach:
+            self._store.save(self.record)
+
+    def _remember_run(self, own: OwnRun) -> None:
+        try:
+            self._remember(
+                generation=self._attempt.marker.generation,
+                fingerprint=own.fingerprint,
+                run_id=own.run.id,
+                started_at=self._clock(),
+                intent_at=None,
+                file_ids={},
+                waiting_since=None,
+                refusals=0,
+            )
+        except Exception:
+            # The run exists: failing here would lose it, and its name leads a later attempt to it anyway.
+            log.exception("Kognitos run %s could not be put on record; it goes on and is waited for.", own.run.id)
+
+    def _uncertain(self, why: str) -> KognitosStartUncertainError:
+        return KognitosStartUncertainError(
+            f"A start request for process {self._request.process_id} was sent, its outcome is unknown, and {why}. "
+            "None is sent again before this is known. Look in Kognitos for a run of this process whose name has "
+            f"[af-{self._attempt.marker.identity}-…] in it; the next attempt of this task looks too."
+        )
+
+
+def _may_heal(error: KognitosError) -> bool:
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    return not isinstance(error, AirflowFailException)

@@ -1,0 +1,271 @@
+"""
+One watcher for all runs of a connection that wait in one triggerer process.
+
+An organization has one rate limit for all its calls. A page of the list of runs shows a hundred of them, so the
+runs that wait are looked at together: a page for many instead of a request for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+
+from airflow_provider_kognitos.exceptions import (
+    KognitosAuthError,
+    KognitosConnectionError,
+    KognitosError,
+    KognitosRateLimitError,
+    KognitosServerError,
+)
+from airflow_provider_kognitos.runs.outcome import Outcome
+
+if TYPE_CHECKING:
+    from airflow_provider_kognitos.api.client import KognitosClient
+    from airflow_provider_kognitos.api.models import Run
+    from airflow_provider_kognitos.runs.polling import Wait
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Requests under way at once, and so connections to the service.
+REQUESTS_AT_ONCE = 4
+#: A run due within this part of its interval is looked at together with those that are due now.
+EARLY = 0.2
+#: Seconds to pause after a 429 that does not say how long.
+PAUSE = 15.0
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs that one list shows. Without a process each run is asked for by its id."""
+
+    process_id: str
+    agent_id: str
+    stage: str
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """One trigger's place among those who wait; ``looks`` brings lines for its log and last the outcome."""
+
+    group: Group
+    wait: Wait
+    looks: asyncio.Queue[str | Outcome] = field(default_factory=asyncio.Queue)
+
+
+class RunWatcher:
+    """
+    Watches runs for the triggers of one event loop, and ends with the last of them.
+
+    :param conn_id: the connection.
+    :param open_client: returns a client that does not retry by itself; called in a thread.
+    :param clock: returns epoch seconds.
+    """
+
+    _shared: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RunWatcher]]] = WeakKeyDictionary()
+
+    def __init__(
+        self, conn_id: str, open_client: Callable[[], KognitosClient], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._conn_id = conn_id
+        self._open_client = open_client
+        self._clock = clock
+        self._client: KognitosClient | None = None
+        self._opening = asyncio.Lock()
+        self._pool = ThreadPoolExecutor(REQUESTS_AT_ONCE, "kognitos-watcher")
+        self._tickets: dict[Group, dict[str, list[Ticket]]] = {}
+        self._paused_until = 0.0
+        self._wakes_at = 0.0
+        self._woken = asyncio.Event()
+        self._task = asyncio.create_task(self._watch(), name=f"kognitos-run-watcher {conn_id}")
+
+    @classmethod
+    async def outcome_of(
+        cls,
+        wait: Wait,
+        group: Group,
+        *,
+        conn_id: str,
+        open_client: Callable[[], KognitosClient],
+        tell: Callable[[str], None],
+    ) -> Outcome:
+        """
+        Wait together with all others who wait on a connection, and return how the run's wait ended.
+
+        :param tell: called with a line for the log when the run's status is new.
+        """
+        watchers = cls._shared.setdefault(asyncio.get_running_loop(), {})
+        watcher = watchers.get(conn_id)
+        if watcher is None:
+            watcher = watchers[conn_id] = cls(conn_id, open_client)
+        ticket = Ticket(group, wait)
+        watcher._join(ticket)
+        try:
+            while isinstance(look := await ticket.looks.get(), str):
+                tell(look)
+            return look
+        finally:
+            watcher._leave(ticket)
+            if not watcher._tickets:
+                watcher._retire()
+
+    def _join(self, ticket: Ticket) -> None:
+        self._tickets.setdefault(ticket.group, {}).setdefault(ticket.wait.run_id, []).append(ticket)
+        if ticket.wait.due < self._wakes_at:
+            self._woken.set()
+
+    def _leave(self, ticket: Ticket) -> None:
+        runs = self._tickets.get(ticket.group, {})
+        waiting = runs.get(ticket.wait.run_id, [])
+        if ticket in waiting:
+            waiting.remove(ticket)
+            if not waiting:
+                del runs[ticket.wait.run_id]
+            if not runs:
+                del self._tickets[ticket.group]
+
+    def _retire(self) -> None:
+        watchers = self._shared.get(asyncio.get_running_loop(), {})
+        if watchers.get(self._conn_id) is self:
+            del watchers[self._conn_id]
+            self._task.cancel()
+
+    async def _watch(self) -> None:
+        try:
+            while self._tickets:
+                self._woken.clear()
+                self._wakes_at = max(min(ticket.wait.due for ticket in self._all()), self._paused_until)
+                pause = self._wakes_at - self._clock()
+                if pause > 0:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._woken.wait(), pause)
+                else:
+                    await asyncio.gather(*(self._round(group) for group in list(self._tickets)))
+        except Exception as error:
+            log.exception("The watcher of Kognitos runs failed.")
+            for ticket in list(self._all()):
+                run_id = ticket.wait.run_id
+                self._end(ticket, Outcome.error(run_id, f"Watching Kognitos run {run_id} failed: {error!r}"))
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            if self._client is not None:
+                self._client.close()
+
+    def _all(self) -> Iterator[Ticket]:
+        return (ticket for runs in self._tickets.values() for tickets in runs.values() for ticket in tickets)
+
+    def _waiting(self, group: Group, run_id: str) -> list[Ticket]:
+        return list(self._tickets.get(group, {}).get(run_id, ()))
+
+    def _due(self, group: Group) -> set[str]:
+        """Return the runs to look at, none if none is due; those that are nearly due come along."""
+        now = self._clock()
+        waits = [ticket.wait for tickets in self._tickets.get(group, {}).values() for ticket in tickets]
+        if all(wait.due > now for wait in waits):
+            return set()
+        return {wait.run_id for wait in waits if wait.due <= now + EARLY * wait.interval(now)}
+
+    @property
+    def _paused(self) -> bool:
+        return self._paused_until > self._clock()
+
+    async def _round(self, group: Group) -> None:
+        """
+        Look at the runs of a group that are due.
+
+        Pages are read while they pay: the order of the list is undocumented, and a page that shows none of
+        the runs must be made up for by others before the next is read. So a round costs at most one request
+        more than asking for each run by its id.
+        """
+        unseen = self._due(group)
+        pages = shown = 0
+        token: str | None = None
+        while group.process_id and len(unseen) > 1 and pages <= shown and not self._paused:
+            try:
+                page = await self._call(
+                    (await self._ready()).runs_page,
+                    group.process_id,
+                    group.agent_id,
+                    stage=group.stage,
+                    continuation_token=token,
+                )
+            except (KognitosConnectionError, KognitosRateLimitError, KognitosServerError) as error:
+                self._missed(group, unseen, error)
+                return
+            except KognitosError as error:
+                log.warning("Could not list the runs of process %s: %s", group.process_id, error)
+                break
+            pages += 1
+            shown += len(unseen.intersection(run.id for run in page.items))
+            unseen.difference_update(run.id for run in page.items)
+            await asyncio.gather(*(self._ask(group, run.id) for run in page.items if self._listed(group, run)))
+            token = page.continuation_token
+            if token is None:
+                break
+        await asyncio.gather(*(self._ask(group, run_id) for run_id in unseen))
+
+    def _listed(self, group: Group, run: Run) -> bool:
+        """Take note of a run on a page; return whether it has to be read by its id, for its outputs."""
+        tickets = self._waiting(group, run.id)
+        if run.raw.get("outputs") is None and any(ticket.wait.ends.succeeded(run) for ticket in tickets):
+            return True
+        self._seen(tickets, run)
+        return False
+
+    async def _ask(self, group: Group, run_id: str) -> None:
+        if self._paused or not self._waiting(group, run_id):
+            return
+        try:
+            run = await self._call((await self._ready()).get_run, run_id)
+        except KognitosError as error:
+            self._missed(group, (run_id,), error)
+        else:
+            self._seen(self._waiting(group, run_id), run)
+
+    def _seen(self, tickets: Iterable[Ticket], run: Run) -> None:
+        now = self._clock()
+        for ticket in tickets:
+            if line := ticket.wait.news(run, now):
+                ticket.looks.put_nowait(line)
+            self._end(ticket, ticket.wait.on_run(run, now))
+
+    def _missed(self, group: Group, run_ids: Iterable[str], error: KognitosError) -> None:
+        now = self._clock()
+        tickets = [ticket for run_id in run_ids for ticket in self._waiting(group, run_id)]
+        log.warning("Could not ask about %s waiting Kognitos run(s): %s", len(tickets), error)
+        if isinstance(error, KognitosRateLimitError):
+            self._paused_until = max(self._paused_until, now + (error.retry_after or PAUSE))
+        if isinstance(error, KognitosAuthError):
+            # The key of the connection may have been changed meanwhile.
+            self._client = None
+        for ticket in tickets:
+            self._end(ticket, ticket.wait.on_error(error, now))
+
+    def _end(self, ticket: Ticket, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            ticket.looks.put_nowait(outcome)
+            self._leave(ticket)
+
+    async def _ready(self) -> KognitosClient:
+        async with self._opening:
+            if self._client is None:
+                # The way by which every supported Airflow lets a thread of the triggerer read a connection.
+                opening = sync_to_async(self._open_client, thread_sensitive=False, executor=self._pool)
+                self._client = await opening()
+            return self._client
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
