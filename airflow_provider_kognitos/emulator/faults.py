@@ -1,0 +1,100 @@
+"""Faults that are put into answers, by endpoint, by chance or by a script."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from airflow_provider_kognitos.emulator.scenario import Part
+
+Endpoint = Literal[
+    "listProcesses", "getProcess", "listRuns", "startRun", "getRun", "createFile", "getHealth", "upload", "*"
+]
+
+
+class Fault(Part):
+    """
+    One fault.
+
+    :param kind: ``status``: answer with ``code`` and a ``body`` of some form; ``delay``: answer late; ``hang``:
+        no answer for ``seconds``, then none; ``drop``: the connection is closed without an answer; ``reset``: it
+        is reset; ``truncate``: half the body; ``wrong_json``: 200 with HTML, or with other JSON.
+    :param effect: whether the request takes effect: ``before`` it does, the fault comes and it never will;
+        ``after``: it has.
+    """
+
+    kind: Literal["status", "delay", "hang", "drop", "reset", "truncate", "wrong_json"]
+    code: int = 500
+    body: Literal["error_model", "gateway", "html", "empty", "truncated_json", "other_json"] = "error_model"
+    message: str = "A fault of the emulator"
+    headers: dict[str, str] = Field(default_factory=dict)
+    seconds: float = 0.0
+    effect: Literal["before", "after"] = "before"
+
+
+class FaultRule(Part):
+    """
+    When a fault comes: with a probability, or by a script, one entry for each request, ``null`` for none.
+
+    :param times: how many faults at most, ``None`` for no limit.
+    """
+
+    endpoint: Endpoint
+    fault: Fault | None = None
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    script: list[Fault | None] = Field(default_factory=list)
+    times: int | None = None
+
+
+class FaultBox:
+    """
+    The faults to come.
+
+    :param seed: of the draws.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._rules: list[FaultRule] = []
+        self._rng = random.Random(seed)  # noqa: S311
+
+    def add(self, rule: FaultRule) -> None:
+        """Add a rule."""
+        self._rules.append(rule.model_copy(deep=True))
+
+    def clear(self) -> None:
+        """Let no fault come any more."""
+        self._rules.clear()
+
+    def next(self, endpoint: str) -> Fault | None:
+        """Return the fault for a request."""
+        for rule in self._rules:
+            if rule.endpoint not in (endpoint, "*") or rule.times == 0:
+                continue
+            if rule.script:
+                return rule.script.pop(0)
+            if rule.fault is not None and self._rng.random() < rule.probability:
+                if rule.times is not None:
+                    rule.times -= 1
+                return rule.fault
+        return None
+
+
+def body_of(fault: Fault) -> tuple[bytes, str]:
+    """Return the body of a fault's answer and its content type."""
+    error: Any = {"status_code": fault.code, "message": fault.message, "details": None}
+    match fault.body:
+        case "gateway":
+            return json.dumps({"message": fault.message}).encode(), "application/json"
+        case "html":
+            return b"<html><body><h1>Bad Gateway</h1></body></html>", "text/html"
+        case "empty":
+            return b"", "application/json"
+        case "truncated_json":
+            return json.dumps(error).encode()[:-15], "application/json"
+        case "other_json":
+            return b'["other", "json"]', "application/json"
+        case _:
+            return json.dumps(error).encode(), "application/json"

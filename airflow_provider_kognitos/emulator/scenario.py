@@ -1,0 +1,167 @@
+"""What the emulator plays: agents, keys, processes, how their runs go, limits and habits of the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Stage = Literal["Draft", "Published"]
+#: Seconds, fixed or drawn between two.
+Span = Annotated[float, Field(ge=0)] | tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be played; names the field."""
+
+
+class Part(BaseModel):
+    """A part of a scenario; fields that it does not know are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Step(Part):
+    """A status that a run has for some time."""
+
+    status: str
+    seconds: Span
+
+
+class Rule(Part):
+    """
+    How runs go. The first rule that fits a run is its rule.
+
+    :param process_id: of this process only.
+    :param when: only with these input values.
+    :param steps: the statuses it goes through.
+    :param results: how it ends, by weight; any word will do.
+    :param outputs: its outputs; ``${inputs.NAME}``, ``${run.id}`` and ``${files.count}`` are replaced.
+    """
+
+    process_id: str | None = None
+    when: dict[str, Any] = {}
+    steps: list[Step] = [
+        Step(status="Created", seconds=0.3),
+        Step(status="Pending", seconds=(0.3, 1.0)),
+        Step(status="Running", seconds=(2.0, 6.0)),
+    ]
+    results: dict[str, float] = {"Succeeded": 1.0}
+    outputs: dict[str, Any] | list[dict[str, Any]] | None = None
+
+
+class Process(Part):
+    """A process of an agent."""
+
+    id: str
+    name: str
+    agent_id: str = "demo-agent"
+    stage: Stage = "Published"
+
+
+class Key(Part):
+    """An API key; of the whole organization if it names no agent."""
+
+    agent_id: str | None = None
+
+
+class Capacity(Part):
+    """The limit of concurrent runs; those in a status of ``waiting`` do not count."""
+
+    limit: int = 150
+    status_code: int = 403
+    message: str = "Resource Not Available"
+    waiting: list[str] = ["AwaitingGuidance"]
+
+
+class RateLimit(Part):
+    """The limit of requests in all."""
+
+    requests_per_minute: float
+    retry_after: Literal["seconds", "date", "none"] = "seconds"
+    body: Literal["error_model", "gateway"] = "gateway"
+
+
+class Habits(Part):
+    """What the contract leaves open; each value is one reading of it."""
+
+    list_order: Literal["newest_first", "oldest_first", "shuffled"] = "newest_first"
+    list_lag: float = 0.0
+    get_lag: float = 0.0
+    list_hides_outputs: bool = True
+    empty_items_null: bool = False
+    timestamps: Literal["naive", "offset"] = "naive"
+    file_ids: Literal["short", "s3"] = "short"
+    extra_fields: bool = False
+    token_lifetime: float | None = None
+    healthy: bool = True
+
+
+class Uploads(Part):
+    """The upload storage."""
+
+    valid_for: float = 300.0
+    max_bytes: int = 1024**3
+
+
+class Scenario(Part):
+    """All of it. What is left out is as in the built-in scenario."""
+
+    seed: int = 0
+    agents: list[str] = ["demo-agent"]
+    keys: dict[str, Key] = {"demo-key": Key()}
+    processes: list[Process] = [
+        Process(id="process-invoice", name="Process invoice"),
+        Process(id="reconcile-payments", name="Reconcile payments"),
+        Process(id="triage-claim", name="Triage claim"),
+        Process(id="forecast-cash", name="Forecast cash", stage="Draft"),
+    ]
+    rules: list[Rule] = [
+        Rule(
+            process_id="process-invoice",
+            outputs={
+                "invoice_number": "${inputs.invoice_number}",
+                "customer": "${inputs.customer}",
+                "total": 1280.5,
+                "currency": "EUR",
+                "files": "${files.count}",
+            },
+        ),
+        Rule(process_id="reconcile-payments", outputs={"day": "${inputs.day}", "matched": 118, "open": 2}),
+        Rule(process_id="triage-claim", outputs={"claim": "${inputs.claim}", "route": "fast track"}),
+        Rule(outputs={"run": "${run.id}"}),
+    ]
+    capacity: Capacity = Capacity()
+    rate_limit: RateLimit | None = None
+    habits: Habits = Habits()
+    uploads: Uploads = Uploads()
+    latency: dict[str, Span] = {}
+
+
+def read_scenario(data: Any, where: str = "the scenario") -> Scenario:
+    """
+    Return a scenario.
+
+    :raises ScenarioError: it cannot be played; names the field and what is wrong with it.
+    """
+    try:
+        return Scenario.model_validate(data or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(top)"
+        raise ScenarioError(f"{where}: {field}: {first['msg']}") from error
+
+
+def load_scenario(path: Path) -> Scenario:
+    """
+    Return the scenario in a YAML or JSON file.
+
+    :raises ScenarioError: the file cannot be read, or the scenario in it cannot be played.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ScenarioError(f"{path} cannot be read: {error}") from error
+    return read_scenario(data, str(path))
