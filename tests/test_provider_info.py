@@ -52,9 +52,7 @@ def test_every_name_in_it_can_be_imported() -> None:
 
 
 def test_airflow_finds_it_by_its_entry_point() -> None:
-    (entry,) = (
-        point for point in entry_points(group="apache_airflow_provider") if "kognitos" in point.value
-    )
+    (entry,) = (point for point in entry_points(group="apache_airflow_provider") if "kognitos" in point.value)
     assert entry.load() is get_provider_info
 
 

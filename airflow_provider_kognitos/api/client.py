@@ -323,7 +323,7 @@ class KognitosClient:
 def _uncertain(body: Mapping[str, Any], error: KognitosError, sent_at: datetime) -> KognitosStartUncertainError:
     return KognitosStartUncertainError(
         f"Whether the run was started is not known: the start request was sent at {sent_at:%Y-%m-%d %H:%M:%S} UTC "
-        f"and not answered clearly ({error}) Before it is started again, look among the runs of process "
+        f"and not answered clearly. {error} Before it is started again, look among the runs of process "
         f"{body['process_id']} (agent {body['agent_id']}, {body['stage']}) for one named {body['name']!r} that was "
         "created about then.",
         sent_at=sent_at,

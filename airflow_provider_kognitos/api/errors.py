@@ -32,11 +32,11 @@ _MESSAGES = ("message", "Message", "error_description", "error", "detail", "titl
 _DETAILS = ("details", "detail", "errors")
 _STATUSES = ("status_code", "statusCode")
 
-_REFUSED_KEY = re.compile(r"access not permitted", re.I)
+_REFUSED_KEY = re.compile(r"access\s+not\s+permitted", re.I)
 _BAD_KEY = re.compile(
-    r"access not permitted|api[ _-]?key|unauthori[sz]ed|not authori[sz]ed|credential|revoked|permission", re.I
+    r"access\s+not\s+permitted|api[ _-]?key|unauthori[sz]ed|not authori[sz]ed|credential|revoked|permission", re.I
 )
-_CAPACITY = re.compile(r"resource not available", re.I)
+_CAPACITY = re.compile(r"resource\s+not\s+available", re.I)
 _CONCURRENCY = re.compile(r"capacity|concurren|too many (active |parallel )?(runs|workers|processes)", re.I)
 _QUOTA = re.compile(r"\s*limit exceeded\W*", re.I)
 
@@ -167,14 +167,14 @@ def _classify(
             "`requests_per_minute` of the connection keeps below it."
         )
     if status in {408, 425} or status >= 500:
-        return KognitosServerError, "The service failed; another try may succeed."
+        return KognitosServerError, "The service failed." + ("" if starting else " Another try may succeed.")
     if 300 <= status < 400:
         location = shorten(next((item for name, item in headers.items() if name.lower() == "location"), ""))
         return KognitosValidationError, (
             f"This is a redirect to {location.partition('?')[0] or 'nowhere'}, not followed since it would take "
             "the API key there. Check the host of the connection, http or https among the rest."
         )
-    return KognitosValidationError, "The service refuses these values; correct them and try again."
+    return KognitosValidationError, "The service refuses these values: correct them."
 
 
 def _plain(text: str) -> str:
@@ -183,7 +183,7 @@ def _plain(text: str) -> str:
     if "<" not in text:
         return text
     text = re.sub(r"<(script|style)\b[^<]*<", "<", text, flags=re.I)
-    return unescape(re.sub(r"<[^>]*>", " ", text))
+    return unescape(re.sub(r"<[^<>]*>", " ", text))
 
 
 def _integer(value: Any) -> int:

@@ -151,10 +151,10 @@ def _path(path: PathLike) -> Source:
 def _open_file(file: Any) -> Source:
     name = getattr(file, "name", None)
     shown = f"The open file {name!r}" if isinstance(name, str) else "The open file"
-    if isinstance(file, io.TextIOBase) or isinstance(file.read(0), str):
-        raise KognitosUploadError(f"{shown} is open as text; open it with mode 'rb'. Nothing was sent.")
     base = os.path.basename(name) if isinstance(name, str) else None
     try:
+        if isinstance(file, io.TextIOBase) or isinstance(file.read(0), str):
+            raise KognitosUploadError(f"{shown} is open as text; open it with mode 'rb'. Nothing was sent.")
         if file.seekable():
             start = file.tell()
             size = file.seek(0, io.SEEK_END) - start

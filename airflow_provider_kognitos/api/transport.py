@@ -269,7 +269,8 @@ def tell(failure: BaseException) -> str:
         cause = inner
     # "HTTPSConnection(host='…', port=443): what happened"; the host is in our own message.
     text = re.sub(r"^\w+\(host=[^)]*\): ", "", " ".join(str(cause).split()))
-    return f"{type(cause).__name__}: {text}"[:400].rstrip(".")
+    through = "through the proxy of the environment, " if isinstance(failure, requests.exceptions.ProxyError) else ""
+    return f"{through}{type(cause).__name__}: {text}"[:400].rstrip(".")
 
 
 def _parts(failure: BaseException) -> tuple[Any, ...]:
@@ -279,6 +280,8 @@ def _parts(failure: BaseException) -> tuple[Any, ...]:
 def advice(told: str) -> str:
     """Return what to do about a request without an answer."""
     lower = told.lower()
+    if "proxy" in lower:
+        return "Check the proxy settings of the environment (HTTPS_PROXY, NO_PROXY)."
     if "wrong_version_number" in lower:
         return "The host seems to speak http, not https: write the scheme in front of the host of the connection."
     if "certificate" in lower or "ssl" in lower:
@@ -288,8 +291,6 @@ def advice(told: str) -> str:
         )
     if "resolve" in lower or "name or service" in lower or "getaddrinfo" in lower:
         return "Check the region or host of the connection, and the DNS of this machine."
-    if "proxy" in lower:
-        return "Check the proxy settings of the environment (HTTPS_PROXY, NO_PROXY)."
     if "timed out" in lower or "timeout" in lower:
         return "Check that this machine may reach the host; extra `timeout` of the connection gives it longer."
     return "Check the region or host of the connection, and that this machine may reach it."

@@ -50,6 +50,7 @@ def attempt_of(context: Context, request: RunRequest, *, deployment: str, ends: 
         ends=ends,
         first=ti.try_number <= 1,
         tries_before=max(ti.try_number - 1 - tries_at_clear, 0),
+        tries_at_clear=tries_at_clear,
         dag_run_started=dag_run.start_date,
         search_from=_oldest(dag_run) if tries_at_clear else dag_run.start_date,
     )

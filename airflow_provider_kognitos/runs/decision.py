@@ -65,6 +65,7 @@ class Attempt:
     :param ends: the statuses that end a run for this task.
     :param first: whether the task instance was never tried before.
     :param tries_before: how many attempts of the same generation came before this one.
+    :param tries_at_clear: how many came before the last clear.
     :param dag_run_started: when the DAG run started, the last time if it was cleared; ``None`` if unknown.
     :param search_from: no run of this task instance is older; ``None`` if unknown.
     """
@@ -73,6 +74,7 @@ class Attempt:
     ends: EndStatuses = field(default_factory=EndStatuses)
     first: bool = True
     tries_before: int = 0
+    tries_at_clear: int = 0
     dag_run_started: datetime | None = None
     search_from: datetime | None = None
 

@@ -58,6 +58,10 @@ def pause_asked_for(error: KognitosError) -> float:
     return min(getattr(error, "retry_after", None) or 0.0, LONGEST_PAUSE)
 
 
+def _said(status: str | None) -> str:
+    return "not seen" if status is None else status or "without a status"
+
+
 @dataclass(slots=True)
 class Wait:
     """
@@ -97,9 +101,9 @@ class Wait:
         """Return a line for the log if the run's status is new, ``None`` if it was known."""
         if run.status == self.status:
             return None
-        line = f"Kognitos run {run.id} is {run.status or 'without a status'} after {now - self.started_at:.0f} s"
+        line = f"Kognitos run {run.id} is {_said(run.status)} after {now - self.started_at:.0f} s"
         if self.status is not None:
-            line += f" (was {self.status})"
+            line += f" (was {_said(self.status)})"
         if run.status not in _DOCUMENTED and self.ends.live(run):
             line += "; this status is not documented and is taken as still going"
         return f"{line}. {self.url}" if self.url else f"{line}."
@@ -140,8 +144,7 @@ class Wait:
         if self.deadline is not None and now >= self.deadline:
             return Outcome.timeout(
                 self.run_id,
-                f"Kognitos run {self.run_id} was still {self.status or 'not seen'} "
-                f"{now - self.started_at:.0f} s after this wait for it began: {self.limit} is over. The run "
+                f"Kognitos run {self.run_id} was still {_said(self.status)}: {self.limit} is over. The run "
                 "goes on, since the API has no cancel; a later attempt of this task adopts it.",
             )
         self.due = now + max(self.interval(now) * random.uniform(0.9, 1.1), at_least)  # noqa: S311

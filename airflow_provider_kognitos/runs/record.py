@@ -74,7 +74,7 @@ class RunRecord:
             generation=generation,
             fingerprint=fingerprint,
             file_ids=self.file_ids if unused else {},
-            earlier=(*self.earlier, self.run_id) if self.run_id else self.earlier,
+            earlier=tuple(dict.fromkeys((*self.earlier, self.run_id))) if self.run_id else self.earlier,
         )
 
 

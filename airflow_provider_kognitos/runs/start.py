@@ -13,11 +13,11 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kognitos.api.retry import MAX_TOTAL
 from airflow_provider_kognitos.exceptions import (
     KognitosCapacityError,
     KognitosError,
@@ -29,6 +29,7 @@ from airflow_provider_kognitos.runs.decision import CLOCK_SKEW, Attempt, OwnRun,
 from airflow_provider_kognitos.runs.polling import LAG
 from airflow_provider_kognitos.runs.record import RunRecord, RunStore
 from airflow_provider_kognitos.runs.search import Sighting, search
+from airflow_provider_kognitos.runs.upload import upload_all
 
 if TYPE_CHECKING:
     from airflow_provider_kognitos.api.client import KognitosClient
@@ -40,10 +41,11 @@ SEARCH_EVERY = 5.0
 #: Seconds after a start request during which its run may still appear, unless the request's own time-out is
 #: longer: gateways give up before backends do.
 SETTLE = 30.0
+#: Seconds by which the list of runs may lag behind: it is looked at for so long after an answer failed to come.
+LIST_LAG = 10.0
 #: Seconds between tries to start a run while there is no capacity for it; they grow by half each time.
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 120.0
-UPLOADS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class RunStarter:
     :param settle: seconds after a start request during which its run may still appear.
     :param reattach: whether to look for runs at all, of earlier attempts and after an unknown outcome.
     :param record: what an earlier segment of this very attempt knew, when its start was refused.
+    :param link: returns a run's page, for the log.
     :param clock: returns epoch seconds.
     """
 
@@ -89,6 +92,7 @@ class RunStarter:
         settle: float,
         reattach: bool = True,
         record: RunRecord | None = None,
+        link: Callable[[Run], str | None] = lambda run: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -98,6 +102,7 @@ class RunStarter:
         self._store = store
         self._settle = settle
         self._reattach = reattach
+        self._link = link
         self._clock = clock
         self._sleep = sleep
         self._earlier = store.load() if reattach else None
@@ -114,26 +119,32 @@ class RunStarter:
         if not self._reattach or (self._earlier is None and self._attempt.first):
             return None
         found = self._look_back()
+        known = dict.fromkeys((*self.record.earlier, *(own.run.id for own in found)))
         self.record = replace(
             self.record,
-            earlier=tuple(dict.fromkeys((*self.record.earlier, *(own.run.id for own in found)))),
+            earlier=tuple(known),
+            # A run that was not on record may have been started with the files that are.
+            file_ids=self.record.file_ids if len(known) == len(self.record.earlier) else {},
         )
         decision = decide(self._attempt, found)
         level = logging.WARNING if decision.warn else logging.INFO
         if decision.adopt is None:
-            log.log(level, "Starting a new Kognitos run: %s.", decision.why)
+            beside = self._link(decision.beside) if decision.beside else None
+            log.log(level, "Starting a new Kognitos run: %s. %s", decision.why, beside or "")
             return None
         run = decision.adopt.run
         if not self._attempt.ends.live(run):
             # An item of the list may leave the outputs out.
             run = self._client.get_run(run.id)
+        age = f"{self._clock() - run.created_at.timestamp():.0f} s old" if run.created_at else "of unknown age"
         log.log(
             level,
-            "Adopted Kognitos run %s (%s, created %s) and started none: %s.",
+            "Adopted Kognitos run %s (%s, %s) and started none: %s. %s",
             run.id,
             run.status,
-            run.created_at,
+            age,
             decision.why,
+            self._link(run) or "",
         )
         self._remember_run(replace(decision.adopt, run=run))
         return run
@@ -168,7 +179,10 @@ class RunStarter:
             raise
         marker = self._attempt.marker
         self._remember_run(OwnRun(run, marker.generation, marker.fingerprint))
-        return run
+        if self._attempt.ends.live(run):
+            return run
+        # It may have been found in the list, an item of which may leave the outputs out.
+        return self._client.get_run(run.id)
 
     def pause_after(
         self,
@@ -194,7 +208,7 @@ class RunStarter:
                 details=refusal.details,
                 reason=refusal.reason,
             ) from refusal
-        growing = FIRST_PAUSE * 1.5 ** min(self.record.refusals, 20) * random.uniform(0.8, 1.2)  # noqa: S311
+        growing = FIRST_PAUSE * 1.5 ** min(max(self.record.refusals - 1, 0), 20) * random.uniform(0.8, 1.2)  # noqa: S311
         asked_for = getattr(refusal, "retry_after", None) or 0.0
         return min(max(min(growing, LONGEST_PAUSE), asked_for), left)
 
@@ -203,26 +217,32 @@ class RunStarter:
         if earlier is not None and earlier.run_id is not None:
             recorded = self._recorded(earlier, earlier.run_id)
             return (recorded,) if recorded else self._find(until=0, wanted=self._adoptable)
-        if earlier is not None and earlier.intent_at is not None:
-            return self._find(until=earlier.intent_at + self._settle, wanted=self._adoptable, or_raise=True)
         began = self._clock()
+        if earlier is not None and earlier.intent_at is not None:
+            # The request may have left later than was intended: the client waits and retries what was refused.
+            sent_by = min(began, earlier.intent_at + MAX_TOTAL)
+            return self._find(until=sent_by + self._settle, wanted=self._adoptable, or_raise=True)
         found = self._find(until=0, wanted=self._adoptable)
-        of_this_generation = [own for own in found if own.generation == self._attempt.marker.generation]
-        accounted = earlier is not None or len(of_this_generation) >= self._attempt.tries_before
-        if accounted or self._adoptable(found):
+        if earlier is not None or self._accounted_for(found) or self._adoptable(found):
             return found
-        # An attempt left no run to be seen: killed a moment ago, its start may still be on the way.
+        # An attempt left no run to be seen: killed or cleared a moment ago, its run may not be listed yet.
         return self._find(until=began + self._settle, wanted=self._adoptable)
 
     def _recorded(self, earlier: RunRecord, run_id: str) -> OwnRun | None:
         while True:
             try:
-                return OwnRun(self._client.get_run(run_id), earlier.generation, earlier.fingerprint)
+                return _on_record(self._client.get_run(run_id), earlier)
             except KognitosNotFoundError:
                 if self._clock() > (earlier.started_at or 0) + LAG:
                     log.warning("Kognitos run %s of an earlier attempt is not known any more.", run_id)
                     return None
             self._sleep(SEARCH_EVERY)
+
+    def _accounted_for(self, found: Sequence[OwnRun]) -> bool:
+        """Whether there is a run for each attempt that came before."""
+        attempt = self._attempt
+        current = [own for own in found if own.generation == attempt.marker.generation]
+        return len(current) >= attempt.tries_before and len(found) >= attempt.tries_before + attempt.tries_at_clear
 
     def _adoptable(self, found: Sequence[OwnRun]) -> bool:
         return decide(self._attempt, found).adopt is not None
@@ -250,38 +270,28 @@ class RunStarter:
             self._sleep(min(SEARCH_EVERY, max(until - self._clock(), 0.1)))
 
     def _search(self) -> Sighting:
+        earlier, since = self._earlier, self._attempt.search_from
+        if since and earlier is not None and earlier.intent_at is not None:
+            since = min(since, datetime.fromtimestamp(earlier.intent_at, UTC))
         sighting = search(
             self._client,
             process_id=self._request.process_id,
             agent_id=self._request.agent_id,
             stage=self._request.stage,
             identity=self._attempt.marker.identity,
-            since=self._attempt.search_from,
+            since=since,
         )
-        earlier = self._earlier
         if earlier is None:
             return sighting
         return replace(
             sighting,
-            runs=tuple(
-                OwnRun(own.run, earlier.generation, earlier.fingerprint) if own.run.id == earlier.run_id else own
-                for own in sighting.runs
-            ),
+            runs=tuple(_on_record(own.run, earlier) if own.run.id == earlier.run_id else own for own in sighting.runs),
         )
 
     def _upload(self) -> None:
         missing = [source for source in dict.fromkeys(self._request.files) if source not in self.record.file_ids]
-        if not missing:
-            return
-        with ThreadPoolExecutor(min(len(missing), UPLOADS_AT_ONCE), "kognitos-upload") as pool:
-            uploads = {
-                pool.submit(self._client.upload_file, source, agent_id=self._request.agent_id): source
-                for source in missing
-            }
-            for upload in as_completed(uploads):
-                source, file_id = uploads[upload], upload.result()
-                log.info("Uploaded %s to Kognitos as file %s.", source, file_id)
-                self._remember(file_ids={**self.record.file_ids, source: file_id})
+        for source, file_id in upload_all(self._client, missing, agent_id=self._request.agent_id):
+            self._remember(file_ids={**self.record.file_ids, source: file_id})
 
     def _send(self) -> Run:
         """Send the start request; once more if it left no trace, never a third time."""
@@ -319,8 +329,10 @@ class RunStarter:
     def _trace(self, unknown: KognitosStartUncertainError) -> Run | None:
         """Return the run that the start request just sent has created, ``None`` if it created none."""
         log.warning("%s Looking for the run by its name.", unknown)
-        sent_at = self.record.intent_at or self._clock()
-        earliest = datetime.fromtimestamp(sent_at, UTC) - CLOCK_SKEW
+        now = self._clock()
+        # The client waits and retries what was refused unread, so the request may have left after the intent.
+        sent_at = unknown.sent_at.timestamp() if unknown.sent_at else now
+        earliest = datetime.fromtimestamp(self.record.intent_at or sent_at, UTC) - CLOCK_SKEW
 
         def created(found: Sequence[OwnRun]) -> list[Run]:
             return [
@@ -331,9 +343,8 @@ class RunStarter:
                 and (own.run.created_at is None or own.run.created_at >= earliest)
             ]
 
-        runs = created(
-            self._find(until=sent_at + self._settle, wanted=lambda found: bool(created(found)), or_raise=True)
-        )
+        until = max(sent_at + self._settle, now + LIST_LAG)
+        runs = created(self._find(until=until, wanted=lambda found: bool(created(found)), or_raise=True))
         if not runs:
             return None
         log.log(
@@ -376,6 +387,11 @@ class RunStarter:
             "None is sent again before this is known. Look in Kognitos for a run of this process whose name has "
             f"[af-{self._attempt.marker.identity}-…] in it; the next attempt of this task looks too."
         )
+
+
+def _on_record(run: Run, earlier: RunRecord) -> OwnRun:
+    taken_at = None if earlier.started_at is None else datetime.fromtimestamp(earlier.started_at, UTC)
+    return OwnRun(run, earlier.generation, earlier.fingerprint, taken_at)
 
 
 def _may_heal(error: KognitosError) -> bool:

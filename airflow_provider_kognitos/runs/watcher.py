@@ -24,10 +24,12 @@ from airflow_provider_kognitos.exceptions import (
     KognitosAuthError,
     KognitosConnectionError,
     KognitosError,
+    KognitosPollError,
     KognitosRateLimitError,
     KognitosServerError,
 )
 from airflow_provider_kognitos.runs.outcome import Outcome
+from airflow_provider_kognitos.runs.polling import pause_asked_for
 
 if TYPE_CHECKING:
     from airflow_provider_kognitos.api.client import KognitosClient
@@ -83,8 +85,11 @@ class RunWatcher:
         self._open_client = open_client
         self._clock = clock
         self._client: KognitosClient | None = None
-        self._opening = asyncio.Lock()
+        self._key_refused = False
         self._pool = ThreadPoolExecutor(REQUESTS_AT_ONCE, "kognitos-watcher")
+        # Waiting for a thread is done here and not in the pool's queue: a pause, or a trigger that leaves, keeps
+        # what has not been sent from being sent.
+        self._free = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._tickets: dict[Group, dict[str, list[Ticket]]] = {}
         self._paused_until = 0.0
         self._wakes_at = 0.0
@@ -123,7 +128,7 @@ class RunWatcher:
 
     def _join(self, ticket: Ticket) -> None:
         self._tickets.setdefault(ticket.group, {}).setdefault(ticket.wait.run_id, []).append(ticket)
-        if ticket.wait.due < self._wakes_at:
+        if max(ticket.wait.due, self._paused_until) < self._wakes_at:
             self._woken.set()
 
     def _leave(self, ticket: Ticket) -> None:
@@ -137,10 +142,14 @@ class RunWatcher:
                 del self._tickets[ticket.group]
 
     def _retire(self) -> None:
+        self._disappear()
+        self._task.cancel()
+
+    def _disappear(self) -> None:
+        """Let no further trigger find this watcher: one that has ended would never look at its run."""
         watchers = self._shared.get(asyncio.get_running_loop(), {})
         if watchers.get(self._conn_id) is self:
             del watchers[self._conn_id]
-            self._task.cancel()
 
     async def _watch(self) -> None:
         try:
@@ -152,13 +161,14 @@ class RunWatcher:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), pause)
                 else:
-                    await asyncio.gather(*(self._round(group) for group in list(self._tickets)))
+                    await self._rounds()
         except Exception as error:
             log.exception("The watcher of Kognitos runs failed.")
             for ticket in list(self._all()):
                 run_id = ticket.wait.run_id
                 self._end(ticket, Outcome.error(run_id, f"Watching Kognitos run {run_id} failed: {error!r}"))
         finally:
+            self._disappear()
             self._pool.shutdown(wait=False, cancel_futures=True)
             if self._client is not None:
                 self._client.close()
@@ -181,7 +191,18 @@ class RunWatcher:
     def _paused(self) -> bool:
         return self._paused_until > self._clock()
 
-    async def _round(self, group: Group) -> None:
+    async def _rounds(self) -> None:
+        """Look at the runs that are due, group by group, all of them side by side."""
+        due = {group: run_ids for group in self._tickets if (run_ids := self._due(group))}
+        try:
+            client = await self._ready()
+        except KognitosError as error:
+            for group, run_ids in due.items():
+                self._missed(group, run_ids, error)
+        else:
+            await asyncio.gather(*(self._round(client, group, run_ids) for group, run_ids in due.items()))
+
+    async def _round(self, client: KognitosClient, group: Group, unseen: set[str]) -> None:
         """
         Look at the runs of a group that are due.
 
@@ -189,18 +210,20 @@ class RunWatcher:
         the runs must be made up for by others before the next is read. So a round costs at most one request
         more than asking for each run by its id.
         """
-        unseen = self._due(group)
         pages = shown = 0
         token: str | None = None
-        while group.process_id and len(unseen) > 1 and pages <= shown and not self._paused:
+        while group.process_id and len(unseen) > 1 and pages <= shown:
             try:
-                page = await self._call(
-                    (await self._ready()).runs_page,
-                    group.process_id,
-                    group.agent_id,
-                    stage=group.stage,
-                    continuation_token=token,
-                )
+                async with self._free:
+                    if self._paused:
+                        return
+                    page = await self._call(
+                        client.runs_page,
+                        group.process_id,
+                        group.agent_id,
+                        stage=group.stage,
+                        continuation_token=token,
+                    )
             except (KognitosConnectionError, KognitosRateLimitError, KognitosServerError) as error:
                 self._missed(group, unseen, error)
                 return
@@ -210,11 +233,11 @@ class RunWatcher:
             pages += 1
             shown += len(unseen.intersection(run.id for run in page.items))
             unseen.difference_update(run.id for run in page.items)
-            await asyncio.gather(*(self._ask(group, run.id) for run in page.items if self._listed(group, run)))
+            await asyncio.gather(*(self._ask(client, group, run.id) for run in page.items if self._listed(group, run)))
             token = page.continuation_token
             if token is None:
                 break
-        await asyncio.gather(*(self._ask(group, run_id) for run_id in unseen))
+        await asyncio.gather(*(self._ask(client, group, run_id) for run_id in unseen))
 
     def _listed(self, group: Group, run: Run) -> bool:
         """Take note of a run on a page; return whether it has to be read by its id, for its outputs."""
@@ -224,15 +247,16 @@ class RunWatcher:
         self._seen(tickets, run)
         return False
 
-    async def _ask(self, group: Group, run_id: str) -> None:
-        if self._paused or not self._waiting(group, run_id):
-            return
-        try:
-            run = await self._call((await self._ready()).get_run, run_id)
-        except KognitosError as error:
-            self._missed(group, (run_id,), error)
-        else:
-            self._seen(self._waiting(group, run_id), run)
+    async def _ask(self, client: KognitosClient, group: Group, run_id: str) -> None:
+        async with self._free:
+            if self._paused or not self._waiting(group, run_id):
+                return
+            try:
+                run = await self._call(client.get_run, run_id)
+            except KognitosError as error:
+                self._missed(group, (run_id,), error)
+            else:
+                self._seen(self._waiting(group, run_id), run)
 
     def _seen(self, tickets: Iterable[Ticket], run: Run) -> None:
         now = self._clock()
@@ -246,10 +270,8 @@ class RunWatcher:
         tickets = [ticket for run_id in run_ids for ticket in self._waiting(group, run_id)]
         log.warning("Could not ask about %s waiting Kognitos run(s): %s", len(tickets), error)
         if isinstance(error, KognitosRateLimitError):
-            self._paused_until = max(self._paused_until, now + (error.retry_after or PAUSE))
-        if isinstance(error, KognitosAuthError):
-            # The key of the connection may have been changed meanwhile.
-            self._client = None
+            self._paused_until = max(self._paused_until, now + (pause_asked_for(error) or PAUSE))
+        self._key_refused = self._key_refused or isinstance(error, KognitosAuthError)
         for ticket in tickets:
             self._end(ticket, ticket.wait.on_error(error, now))
 
@@ -259,12 +281,28 @@ class RunWatcher:
             self._leave(ticket)
 
     async def _ready(self) -> KognitosClient:
-        async with self._opening:
-            if self._client is None:
-                # The way by which every supported Airflow lets a thread of the triggerer read a connection.
-                opening = sync_to_async(self._open_client, thread_sensitive=False, executor=self._pool)
+        """
+        Return the client; a new one if its key was refused, since that may have been changed meanwhile.
+
+        :raises KognitosError: the connection could not be read, or cannot work.
+        """
+        if self._client is not None and self._key_refused:
+            self._client.close()
+            self._client = None
+        if self._client is None:
+            # The way by which every supported Airflow lets a thread of the triggerer read a connection.
+            opening = sync_to_async(self._open_client, thread_sensitive=False, executor=self._pool)
+            try:
                 self._client = await opening()
-            return self._client
+            except KognitosError:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised again, as a look that failed
+                # Only the kind: the text of a foreign error may hold the whole connection.
+                raise KognitosPollError(
+                    f"Connection {self._conn_id!r} could not be read: {type(error).__name__}."
+                ) from None
+            self._key_refused = False
+        return self._client
 
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
