@@ -12,10 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
+
+
+#: Task state stores came with Airflow 3.3.
+STORES = (
+    [True, False] if find_spec("airflow.sdk") and hasattr(import_module("airflow.sdk"), "NEVER_EXPIRE") else [False]
+)
 
 
 class Store(dict[str, Any]):
@@ -49,7 +56,7 @@ class Task:
     retries: int = 2
     map_index: int = -1
     run_id: str = "manual__1"
-    store: Store | None = field(default_factory=Store)
+    store: Store | None = field(default_factory=lambda: Store() if True in STORES else None)
     try_number: int = 0
     max_tries: int = 2
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
