@@ -100,7 +100,10 @@ def find_source(source: Any) -> Source:
 
 def unreadable(shown: str, error: Exception) -> KognitosUploadError:
     """Return the error for a source that cannot be read."""
-    return KognitosUploadError(f"{shown} cannot be read: {type(error).__name__}: {error}")
+    hint = ""
+    if "://" in shown:
+        hint = ". An object store needs the provider package of its scheme, and the Airflow connection its URL names"
+    return KognitosUploadError(f"{shown} cannot be read: {type(error).__name__}: {error}{hint}")
 
 
 def _as_path(source: Any) -> PathLike:
@@ -110,11 +113,7 @@ def _as_path(source: Any) -> PathLike:
 
             path: PathLike = ObjectStoragePath(source)
         except Exception as error:
-            raise KognitosUploadError(
-                f"{source} cannot be opened: {type(error).__name__}: {error}. The provider package of that "
-                "object store must be installed, and its Airflow connection exist if the URL names one. "
-                "Nothing was sent."
-            ) from error
+            raise unreadable(source, error) from error
         return path
     if isinstance(source, str) and not source:
         raise KognitosUploadError("The path of the file to upload is empty. Nothing was sent.")

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_kognitos.emulator import control_routes, routes, storage
@@ -38,6 +39,7 @@ def create_app(emulator: Emulator) -> FastAPI:
         title="Kognitos REST API v2 (emulator)",
         version="2.0.0",
         description="A local stand-in. Each endpoint says what the vendor documents and what is inferred.",
+        redirect_slashes=False,
     )
     app.state.emulator = emulator
     app.include_router(routes.router)
@@ -52,6 +54,11 @@ def create_app(emulator: Emulator) -> FastAPI:
     async def refuse_input(request: Request, invalid: RequestValidationError) -> JSONResponse:
         details = [{"location": list(item["loc"]), "message": item["msg"]} for item in invalid.errors()]
         return JSONResponse({"status_code": 400, "message": "Invalid input values", "details": details}, 400)
+
+    @app.exception_handler(HTTPException)
+    async def refuse_request(request: Request, wrong: HTTPException) -> JSONResponse:
+        body = {"status_code": wrong.status_code, "message": wrong.detail, "details": None}
+        return JSONResponse(body, wrong.status_code, wrong.headers)
 
     app.add_middleware(Faults, emulator=emulator)
     return app
@@ -73,41 +80,50 @@ class Faults:
         latency = self._emulator.scenario.latency
         span = latency.get(endpoint, latency.get("*"))
         if span is not None:
-            await asyncio.sleep(draw(self._emulator.rng, span))
+            await asyncio.sleep(draw(self._emulator.delays, span))
         fault = self._emulator.faults.next(endpoint)
-        answer = _Answer(passes=fault is None or fault.kind == "delay", send=send)
-        if fault is not None and fault.kind == "delay":
-            await asyncio.sleep(fault.seconds)
-        if fault is None or fault.kind == "delay" or fault.effect == "after" or fault.kind == "truncate":
-            await self._app(scope, receive, answer.take)
-        if fault is not None and not answer.passes:
-            await self._spoil(fault, answer, scope, receive, send)
-        self._note(endpoint, scope, answer, fault)
+        if fault is None or fault.kind == "delay":
+            if fault is not None:
+                await asyncio.sleep(fault.seconds)
 
-    async def _spoil(self, fault: Fault, answer: _Answer, scope: Scope, receive: Receive, send: Send) -> None:
+            async def pass_on(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self._note(endpoint, scope, message["status"], fault)
+                await send(message)
+
+            await self._app(scope, receive, pass_on)
+            return
+        answer = _Answer()
+        if fault.effect == "after" or fault.kind == "truncate":
+            await self._app(scope, receive, answer.take)
+        await self._spoil(endpoint, fault, answer, scope, receive, send)
+
+    async def _spoil(
+        self, endpoint: str, fault: Fault, answer: _Answer, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        status = {"status": fault.code, "wrong_json": 200, "truncate": answer.status}.get(fault.kind)
+        # Noted first: who has met the fault must find it among the requests.
+        self._note(endpoint, scope, status, fault)
         if fault.kind == "status":
             await _answer(send, fault.code, *body_of(fault), extra=fault.headers)
-            answer.status = fault.code
         elif fault.kind == "wrong_json":
             await _answer(send, 200, *body_of(fault))
-            answer.status = 200
         elif fault.kind == "truncate":
             half = answer.body[: len(answer.body) // 2]
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": half, "more_body": True})
             await self._emulator.connections.end(scope)
         else:
-            answer.status = None
             if fault.kind == "hang":
                 with suppress(TimeoutError):
                     await asyncio.wait_for(_gone(receive), fault.seconds or None)
             await self._emulator.connections.end(scope, reset=fault.kind == "reset")
 
-    def _note(self, endpoint: str, scope: Scope, answer: _Answer, fault: Fault | None) -> None:
+    def _note(self, endpoint: str, scope: Scope, status: int | None, fault: Fault | None) -> None:
         headers = dict(scope["headers"])
         self._emulator.note(
             endpoint,
-            answer.status,
+            status,
             path=scope["path"],
             query=scope["query_string"].decode(),
             user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
@@ -116,23 +132,19 @@ class Faults:
 
 
 class _Answer:
-    """An answer on its way: passed on at once, or kept."""
+    """An answer that is kept."""
 
-    def __init__(self, *, passes: bool, send: Send) -> None:
-        self.passes = passes
+    def __init__(self) -> None:
         self.status: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
-        self._send = send
 
     async def take(self, message: Message) -> None:
         """Take a part of the answer."""
         if message["type"] == "http.response.start":
             self.status, self.headers = message["status"], message["headers"]
-        elif not self.passes:
+        else:
             self.body += message.get("body", b"")
-        if self.passes:
-            await self._send(message)
 
 
 async def _gone(receive: Receive) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import random
 import time
@@ -19,6 +21,8 @@ from airflow_provider_kognitos.emulator.scenario import Key, Scenario
 from airflow_provider_kognitos.emulator.store import Store
 
 REQUESTS_KEPT = 10_000
+#: Statuses, as documented, in which a run takes no capacity.
+ENDED = frozenset({"Succeeded", "Failed", "Cancelled", "TimedOut"})
 
 
 class Refusal(Exception):  # noqa: N818
@@ -56,8 +60,10 @@ class Emulator:
         """Play a scenario from now on. Runs keep their plans."""
         self.scenario = scenario
         self.rng = random.Random(scenario.seed)  # noqa: S311
+        # Apart from the above: how a run goes must not depend on how often somebody has looked at others.
+        self.delays = random.Random(scenario.seed)  # noqa: S311
         self.faults = FaultBox(scenario.seed)
-        self._tokens = scenario.rate_limit.requests_per_minute if scenario.rate_limit else 0.0
+        self._tokens = max(1.0, scenario.rate_limit.requests_per_minute) if scenario.rate_limit else 0.0
         self._tokens_at = self.clock()
 
     def forget_requests(self) -> None:
@@ -96,6 +102,16 @@ class Emulator:
             raise error(404, "The specified agent was not found")
         return agent_id
 
+    def agent_of_file(self, key: Key, agent_id: str | None) -> str:
+        """
+        Return the agent of an upload, which an agent's key need not name.
+
+        :raises Refusal: it is not named, does not exist, or not for this key.
+        """
+        if agent_id is None and key.agent_id is None:
+            raise error(400, "Invalid input values", [{"agent_id": "required with a key of the organization"}])
+        return self.agent(key, agent_id or key.agent_id)
+
     def processes(self, agent_id: str) -> list[dict[str, Any]]:
         """Return the processes of an agent."""
         return [process.model_dump() for process in self.scenario.processes if process.agent_id == agent_id]
@@ -114,16 +130,16 @@ class Emulator:
         :param query: what the list is of; a token belongs to one query.
         :raises Refusal: the token is not of this query, or too old.
         """
+        query = {**query, "limit": limit}
         offset, since = self._read_token(token, query) if token else (0, self.clock())
         items = read(offset, limit + 1, since)
         more = len(items) > limit
-        continuation = json.dumps([query, offset + limit, since]).encode()
         shown: list[Any] | None = items[:limit]
         if not shown and self.scenario.habits.empty_items_null:
             shown = None
         return {
             "items": shown,
-            "continuation_token": base64.urlsafe_b64encode(continuation).decode() if more else None,
+            "continuation_token": self._token(query, offset + limit, since) if more else None,
         }
 
     def start_run(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -140,9 +156,11 @@ class Emulator:
             if file is None or file["agent_id"] != request["agent_id"]:
                 raise error(404, "A referenced resource was not found")
         capacity = self.scenario.capacity
-        live = [run for run in self.store.live_runs(now) if self.status(run) not in capacity.waiting]
-        if len([run for run in live if run["status"] is None]) >= capacity.limit:
-            raise error(capacity.status_code, capacity.message)
+        # Only the whole number is quick to ask for, so it comes first.
+        if self.store.count_live(now) >= capacity.limit:
+            active = [run for run in self.store.live_runs(now) if self._is_active(run)]
+            if len(active) >= capacity.limit:
+                raise error(capacity.status_code, capacity.message)
         run = {**request, "id": self.store.new_id()}
         return self.keep_run(run, draw_plan(self.scenario, self.rng, run), created_at=now)
 
@@ -173,15 +191,26 @@ class Emulator:
         }
         return {**shown, "a_field_of_tomorrow": {"any": "thing"}} if habits.extra_fields else shown
 
+    def _is_active(self, run: dict[str, Any]) -> bool:
+        idle = {*ENDED, *self.scenario.capacity.waiting, run["plan"]["result"]}
+        return self.status(run) not in idle
+
     def _timestamp(self, moment: float) -> str:
         text = datetime.fromtimestamp(moment, UTC).isoformat()
         return text if self.scenario.habits.timestamps == "offset" else text.removesuffix("+00:00")
 
+    def _token(self, query: dict[str, Any], offset: int, since: float) -> str:
+        content = base64.urlsafe_b64encode(json.dumps([query, offset, since]).encode()).decode()
+        return f"{content}.{self._seal(content)}"
+
+    def _seal(self, content: str) -> str:
+        return hmac.new(self.store.secret.encode(), content.encode(), hashlib.sha256).hexdigest()
+
     def _read_token(self, token: str, query: dict[str, Any]) -> tuple[int, float]:
-        try:
-            asked, offset, since = json.loads(base64.urlsafe_b64decode(token))
-        except ValueError:
-            raise error(400, "Invalid input values", [{"continuation_token": "unknown"}]) from None
+        content, _, seal = token.partition(".")
+        if not hmac.compare_digest(seal.encode(), self._seal(content).encode()):
+            raise error(400, "Invalid input values", [{"continuation_token": "unknown"}])
+        asked, offset, since = json.loads(base64.urlsafe_b64decode(content))
         lifetime = self.scenario.habits.token_lifetime
         if asked != query or (lifetime is not None and self.clock() > since + lifetime):
             raise error(400, "Invalid input values", [{"continuation_token": "of another query, or too old"}])
@@ -192,7 +221,7 @@ class Emulator:
         if limit is None:
             return
         now, rate = self.clock(), limit.requests_per_minute / 60
-        self._tokens = min(limit.requests_per_minute, self._tokens + (now - self._tokens_at) * rate)
+        self._tokens = min(max(1.0, limit.requests_per_minute), self._tokens + (now - self._tokens_at) * rate)
         self._tokens_at = now
         if self._tokens >= 1:
             self._tokens -= 1

@@ -8,30 +8,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from airflow_provider_kognitos.emulator.scenario import Part
-
-Endpoint = Literal[
-    "listProcesses", "getProcess", "listRuns", "startRun", "getRun", "createFile", "getHealth", "upload", "*"
-]
+from airflow_provider_kognitos.emulator.scenario import Endpoint, Part
 
 
 class Fault(Part):
     """
     One fault.
 
-    :param kind: ``status``: answer with ``code`` and a ``body`` of some form; ``delay``: answer late; ``hang``:
-        no answer for ``seconds``, then none; ``drop``: the connection is closed without an answer; ``reset``: it
-        is reset; ``truncate``: half the body; ``wrong_json``: 200 with HTML, or with other JSON.
-    :param effect: whether the request takes effect: ``before`` it does, the fault comes and it never will;
-        ``after``: it has.
+    :param kind: ``status``: answer with ``code`` and a ``body`` of some form; ``delay``: answer ``seconds`` late;
+        ``hang``: the connection stays open without an answer, for ``seconds`` or, with 0, until the other side
+        closes it; ``drop``: it is closed without an answer; ``reset``: it is reset; ``truncate``: half of the true
+        answer, then it is closed; ``wrong_json``: 200 with a ``body`` that does not belong there.
+    :param effect: ``before``: the fault comes instead of what was asked for; ``after``: what was asked for is done
+        first. A request that is delayed or whose answer is truncated is always done.
     """
 
     kind: Literal["status", "delay", "hang", "drop", "reset", "truncate", "wrong_json"]
-    code: int = 500
-    body: Literal["error_model", "gateway", "html", "empty", "truncated_json", "other_json"] = "error_model"
+    code: Annotated[int, Field(ge=200, le=599)] = 500
+    body: Literal["error_model", "camel_case", "gateway", "text", "html", "empty", "truncated_json", "other_json"] = (
+        "error_model"
+    )
     message: str = "A fault of the emulator"
     headers: dict[str, str] = Field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
     effect: Literal["before", "after"] = "before"
 
 
@@ -86,6 +85,10 @@ def body_of(fault: Fault) -> tuple[bytes, str]:
     """Return the body of a fault's answer and its content type."""
     error: Any = {"status_code": fault.code, "message": fault.message, "details": None}
     match fault.body:
+        case "camel_case":
+            return json.dumps({"statusCode": fault.code, "message": fault.message}).encode(), "application/json"
+        case "text":
+            return fault.message.encode(), "text/plain"
         case "gateway":
             return json.dumps({"message": fault.message}).encode(), "application/json"
         case "html":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Mapping
@@ -75,4 +76,8 @@ def _filled(value: Any, run: Mapping[str, Any], inputs: Mapping[str, Any]) -> An
         return run["id"] if match[1] == "run.id" else len(run["file_ids"] or ())
 
     whole = _QUOTE.fullmatch(value)
-    return found(whole) if whole else _QUOTE.sub(lambda match: str(found(match)), value)
+    return found(whole) if whole else _QUOTE.sub(lambda match: _text(found(match)), value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyHeader
 
 from airflow_provider_kognitos.emulator import storage
 from airflow_provider_kognitos.emulator.core import Emulator, Refusal, error
 from airflow_provider_kognitos.emulator.scenario import Key, Stage
 from airflow_provider_kognitos.emulator.schemas import (
-    INFERRED,
     CreateFileRequest,
     CreateRunRequest,
     FileResource,
@@ -19,6 +20,7 @@ from airflow_provider_kognitos.emulator.schemas import (
     ProcessResource,
     RunList,
     RunResource,
+    answer,
     answers,
 )
 
@@ -26,7 +28,7 @@ Limit = Annotated[int | None, Query(ge=1, le=100, description="Documented: 100 a
 Token = Annotated[str | None, Query(description="Documented.")]
 
 
-def emulator_of(request: Request) -> Emulator:
+async def emulator_of(request: Request) -> Emulator:
     """Return the emulator that serves a request."""
     emulator: Emulator = request.app.state.emulator
     return emulator
@@ -35,9 +37,12 @@ def emulator_of(request: Request) -> Emulator:
 Service = Annotated[Emulator, Depends(emulator_of)]
 
 
-def key_of(service: Service, x_api_key: Annotated[str | None, Header(description="Documented.")] = None) -> Key:
+_HEADER = APIKeyHeader(name="x-api-key", scheme_name="APIKeyHeader", description="Documented.", auto_error=False)
+
+
+async def key_of(service: Service, api_key: Annotated[str | None, Depends(_HEADER)]) -> Key:
     """Return what the key of a request may do."""
-    return service.admit(x_api_key)
+    return service.admit(api_key)
 
 
 Caller = Annotated[Key, Depends(key_of)]
@@ -59,7 +64,10 @@ async def list_processes(
     """Documented. The default of `limit` is inferred from the runs page."""
     processes = service.processes(service.agent(caller, agent_id))
     return service.page(
-        lambda offset, count, _: processes[offset : offset + count], {"a": agent_id}, limit or 10, continuation_token
+        lambda offset, count, _: processes[offset : offset + count],
+        {"agent_id": agent_id},
+        limit or 10,
+        continuation_token,
     )
 
 
@@ -72,7 +80,13 @@ async def get_process(service: Service, caller: Caller, process_id: str, agent_i
     raise error(404, "The specified process or agent was not found")
 
 
-@router.get("/runs", tags=["runs"], responses=answers(400, 404), response_model=None)
+# Runs are shown without checking each against its model, which would cost most of a request's time.
+@router.get(
+    "/runs",
+    tags=["runs"],
+    response_model=None,
+    responses={200: answer(RunList, "Documented; the type of the items is inferred."), **answers(400, 404)},
+)
 async def list_runs(
     service: Service,
     caller: Caller,
@@ -81,7 +95,7 @@ async def list_runs(
     limit: Limit = None,
     stage: Stage | None = None,
     continuation_token: Token = None,
-) -> dict[str, Any]:
+) -> JSONResponse:
     """Documented. The order is not; there is no filter by status, name or date."""
     agent = service.agent(caller, agent_id)
     if not service.has_process(process_id, agent):
@@ -100,18 +114,30 @@ async def list_runs(
         )
         return [service.show(run, listed=True) for run in runs]
 
-    return service.page(read, {"a": agent_id, "p": process_id, "s": stage}, limit or 10, continuation_token)
+    query = {"agent_id": agent_id, "process_id": process_id, "stage": stage}
+    return JSONResponse(service.page(read, query, limit or 10, continuation_token))
 
 
-@router.post("/runs", tags=["runs"], status_code=201, responses=answers(400, 403, 404), response_model=None)
-async def start_run(service: Service, caller: Caller, body: CreateRunRequest) -> dict[str, Any]:
+@router.post(
+    "/runs",
+    tags=["runs"],
+    response_model=None,
+    status_code=201,
+    responses={201: answer(RunResource, "The run; the number is inferred.", inferred=True), **answers(400, 403, 404)},
+)
+async def start_run(service: Service, caller: Caller, body: CreateRunRequest) -> JSONResponse:
     """Documented, but for the number 201. There is no idempotency key."""
     service.agent(caller, body.agent_id)
-    return service.show(service.start_run(body.model_dump()))
+    return JSONResponse(service.show(service.start_run(body.model_dump())), 201)
 
 
-@router.get("/runs/{run_id}", tags=["runs"], responses=answers(400, 404), response_model=None)
-async def get_run(service: Service, caller: Caller, run_id: str) -> dict[str, Any]:
+@router.get(
+    "/runs/{run_id}",
+    tags=["runs"],
+    response_model=None,
+    responses={200: answer(RunResource, "Documented."), **answers(400, 404)},
+)
+async def get_run(service: Service, caller: Caller, run_id: str) -> JSONResponse:
     """Documented. Only the run's id is needed."""
     run = service.store.run(run_id)
     lag = service.scenario.habits.get_lag
@@ -119,18 +145,17 @@ async def get_run(service: Service, caller: Caller, run_id: str) -> dict[str, An
         raise error(404, "The specified run was not found")
     if caller.agent_id not in (None, run["agent_id"]):
         raise error(404, "The specified run was not found")
-    return service.show(run)
+    return JSONResponse(service.show(run))
 
 
-@router.post("/files", tags=["files"], status_code=201, response_model=FileResource, responses=answers(400, 404))
+@router.post(
+    "/files",
+    tags=["files"],
+    status_code=201,
+    response_model=FileResource,
+    responses=answers(400, 404, documented=(400, 404)),
+)
 async def create_file(request: Request, service: Service, caller: Caller, body: CreateFileRequest) -> dict[str, Any]:
     """Documented. The bytes go to `upload_url`, as a form with all `upload_fields` and then `file`."""
-    agent = service.agent(caller, body.agent_id or caller.agent_id)
+    agent = service.agent_of_file(caller, body.agent_id)
     return storage.new_target(service, agent, body.file_name, str(request.base_url))
-
-
-for _path, _model in (("/runs", RunList), ("/runs/{run_id}", RunResource)):
-    # Shown on the page of the API only: checking each answer against it would cost most of a request's time.
-    for _route in router.routes:
-        if getattr(_route, "path", None) == f"/v2{_path}" and "GET" in getattr(_route, "methods", ()):
-            _route.responses[200] = {"model": _model, **INFERRED}  # type: ignore[attr-defined]

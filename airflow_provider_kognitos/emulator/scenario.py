@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+Endpoint = Literal[
+    "listProcesses", "getProcess", "listRuns", "startRun", "getRun", "createFile", "getHealth", "upload", "*"
+]
 Stage = Literal["Draft", "Published"]
 #: Seconds, fixed or drawn between two.
 Span = Annotated[float, Field(ge=0)] | tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"not a JSON value: {error}") from error
+    return value
+
+
+#: Any JSON value: no NaN, no half of a character, no date as YAML reads one where there are no quotes.
+Json = Annotated[Any, AfterValidator(_as_json)]
 
 
 class ScenarioError(ValueError):
@@ -42,14 +58,14 @@ class Rule(Part):
     """
 
     process_id: str | None = None
-    when: dict[str, Any] = {}
+    when: dict[str, Json] = {}
     steps: list[Step] = [
         Step(status="Created", seconds=0.3),
         Step(status="Pending", seconds=(0.3, 1.0)),
         Step(status="Running", seconds=(2.0, 6.0)),
     ]
-    results: dict[str, float] = {"Succeeded": 1.0}
-    outputs: dict[str, Any] | list[dict[str, Any]] | None = None
+    results: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)] = {"Succeeded": 1.0}
+    outputs: dict[str, Json] | list[dict[str, Json]] | None = None
 
 
 class Process(Part):
@@ -68,7 +84,7 @@ class Key(Part):
 
 
 class Capacity(Part):
-    """The limit of concurrent runs; those in a status of ``waiting`` do not count."""
+    """The limit of concurrent runs; runs in a status of ``waiting`` and runs of somebody else do not count."""
 
     limit: int = 150
     status_code: int = 403
@@ -79,7 +95,7 @@ class Capacity(Part):
 class RateLimit(Part):
     """The limit of requests in all."""
 
-    requests_per_minute: float
+    requests_per_minute: Annotated[float, Field(gt=0)]
     retry_after: Literal["seconds", "date", "none"] = "seconds"
     body: Literal["error_model", "gateway"] = "gateway"
 
@@ -137,7 +153,18 @@ class Scenario(Part):
     rate_limit: RateLimit | None = None
     habits: Habits = Habits()
     uploads: Uploads = Uploads()
-    latency: dict[str, Span] = {}
+    latency: dict[Endpoint, Span] = {}
+
+    @model_validator(mode="after")
+    def _knows_its_agents(self) -> Scenario:
+        named = {
+            **{f"processes.{place}.agent_id": process.agent_id for place, process in enumerate(self.processes)},
+            **{f"keys.{key}.agent_id": scope.agent_id for key, scope in self.keys.items() if scope.agent_id},
+        }
+        for field, agent_id in named.items():
+            if field.partition(".")[0] in self.model_fields_set and agent_id not in self.agents:
+                raise ValueError(f"{field}: {agent_id!r} is not one of the agents")
+        return self
 
 
 def read_scenario(data: Any, where: str = "the scenario") -> Scenario:
@@ -147,11 +174,11 @@ def read_scenario(data: Any, where: str = "the scenario") -> Scenario:
     :raises ScenarioError: it cannot be played; names the field and what is wrong with it.
     """
     try:
-        return Scenario.model_validate(data or {})
+        return Scenario.model_validate({} if data is None else data)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(top)"
-        raise ScenarioError(f"{where}: {field}: {first['msg']}") from error
+        parts = [where, ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")]
+        raise ScenarioError(": ".join(part for part in parts if part)) from error
 
 
 def load_scenario(path: Path) -> Scenario:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from airflow_provider_kognitos.emulator.scenario import Stage
+from airflow_provider_kognitos.emulator.scenario import Json, Stage
 
 INFERRED = {"x-inferred": True}
 Identifier = Annotated[str, Field(min_length=1, max_length=26, pattern=r"^[a-zA-Z0-9-_]+$")]
@@ -16,7 +16,7 @@ class NamedValue(BaseModel):
     """An input or an output. Pairs of name and value are documented; that a value may be any JSON is inferred."""
 
     name: Annotated[str, Field(description="Documented.", examples=["order_id"])]
-    value: Annotated[Any, Field(description="Inferred: any JSON. Samples show texts and integers.")] = None
+    value: Annotated[Json, Field(description="Inferred: any JSON. Samples show texts and integers.")]
 
 
 class CreateRunRequest(BaseModel):
@@ -108,8 +108,12 @@ class ErrorModel(BaseModel):
     details: list[Any] | None = None
 
 
-def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Return the error answers of an endpoint; all their numbers but 400 and 404 of POST /files are inferred."""
+def answers(*codes: int, documented: tuple[int, ...] = ()) -> dict[int | str, dict[str, Any]]:
+    """
+    Return the error answers of an endpoint.
+
+    :param documented: those whose number is documented; it is inferred for all others.
+    """
     texts = {
         400: "Invalid input values. The text is documented; the number for POST /files only.",
         401: "Inferred: an invalid or revoked key. The text is documented.",
@@ -118,4 +122,13 @@ def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
         429: "Inferred: too many requests. That there is a shared limit is documented.",
         503: "Inferred: not OK.",
     }
-    return {code: {"model": ErrorModel, "description": texts[code], **INFERRED} for code in (*codes, 401, 429)}
+    shown: dict[int | str, dict[str, Any]] = {
+        code: {"model": ErrorModel, "description": texts[code], **({} if code in documented else INFERRED)}
+        for code in (*codes, 401, 429)
+    }
+    return {**shown, "default": {"description": "Inferred: anything else, in any form.", **INFERRED}}
+
+
+def answer(model: type[BaseModel], description: str, *, inferred: bool = False) -> dict[str, Any]:
+    """Return a success answer."""
+    return {"model": model, "description": description, **(INFERRED if inferred else {})}

@@ -58,7 +58,11 @@ def server_of(emulator: Emulator, *, log_level: str = "warning") -> uvicorn.Serv
         uvicorn.Config(
             create_app(emulator),
             http=protocol_for(emulator.connections),
+            # Where uvloop is installed its connections behave otherwise, so that a reset would be none.
+            loop="asyncio",
             ws="none",
+            # The ends of a connection must stay its own, by which it is found when it is to be closed.
+            proxy_headers=False,
             lifespan="off",
             log_level=log_level,
             access_log=False,
@@ -83,8 +87,8 @@ def running_emulator(
     :param state_file: where to keep its state; in memory if not given.
     """
     played = scenario if isinstance(scenario, Scenario) else read_scenario(scenario)
-    store = Store(state_file)
     listener = listen("127.0.0.1", port)
+    store = Store(state_file)
     server = server_of(Emulator(played, store))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="kognitos-emulator", daemon=True)
     thread.start()

@@ -8,16 +8,23 @@ import hmac
 import json
 import mimetypes
 import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from airflow_provider_kognitos.emulator.core import Emulator
 
 BUCKET = "kognitos-emulator"
 ACCESS_KEY = "ASIAEMULATOREXAMPLE"
+MAX_FIELDS_BYTES = 20 * 1024
+#: Fields that a policy need not name.
+UNCHECKED = frozenset({"AWSAccessKeyId", "policy", "signature"})
 router = APIRouter(include_in_schema=False)
 
 
@@ -73,9 +80,17 @@ def new_target(service: Emulator, agent_id: str, file_name: str, base_url: str) 
 async def upload(request: Request, bucket: str) -> Response:
     """Take a file."""
     service: Emulator = request.app.state.emulator
+    chunks = request.stream()
     try:
-        await _take(service, request, bucket)
+        await _take(service, request, chunks, bucket)
+    except ClientDisconnect:
+        # Nobody is there to read the answer.
+        return Response(status_code=400)
     except StorageRefusal as refusal:
+        with suppress(ClientDisconnect):
+            # Who is still sending would meet a broken connection instead of the answer.
+            async for _ in chunks:
+                pass
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             f"<Error><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>"
@@ -84,7 +99,7 @@ async def upload(request: Request, bucket: str) -> Response:
     return Response(status_code=204)
 
 
-async def _take(service: Emulator, request: Request, bucket: str) -> None:
+async def _take(service: Emulator, request: Request, chunks: AsyncIterator[bytes], bucket: str) -> None:
     if "x-api-key" in request.headers:
         service.leaks += 1
         raise StorageRefusal(400, "InvalidArgument", "The API key was sent to the storage")
@@ -94,8 +109,13 @@ async def _take(service: Emulator, request: Request, bucket: str) -> None:
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise StorageRefusal(412, "PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data")
     form = _Form(options[b"boundary"])
-    async for chunk in request.stream():
-        form.write(chunk)
+    async for chunk in chunks:
+        try:
+            form.write(chunk)
+        except (FormParserError, UnicodeDecodeError) as error:
+            raise StorageRefusal(400, "MalformedPOSTRequest", "The body is not well-formed form data.") from error
+        if form.fields_bytes > MAX_FIELDS_BYTES:
+            raise StorageRefusal(400, "MaxPostPreDataLengthExceeded", "Too much comes before the field 'file'.")
         if form.reads_file and not form.checked:
             _check(service, bucket, form.fields)
             form.checked = True
@@ -112,7 +132,7 @@ def _check(service: Emulator, bucket: str, fields: dict[str, str]) -> None:
     policy = fields.get("policy", "")
     if fields.get("AWSAccessKeyId") != ACCESS_KEY:
         raise StorageRefusal(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist.")
-    if not hmac.compare_digest(fields.get("signature", ""), _signature(service, policy)):
+    if not hmac.compare_digest(fields.get("signature", "").encode(), _signature(service, policy).encode()):
         raise StorageRefusal(403, "SignatureDoesNotMatch", "The request signature we calculated does not match.")
     read = json.loads(base64.b64decode(policy))
     if datetime.fromisoformat(read["expiration"]).timestamp() < service.clock():
@@ -121,6 +141,8 @@ def _check(service: Emulator, bucket: str, fields: dict[str, str]) -> None:
     for name, value in wanted.items():
         if (bucket if name == "bucket" else fields.get(name)) != value:
             raise StorageRefusal(403, "AccessDenied", f"Invalid according to Policy: Policy Condition failed: {name}")
+    for name in fields.keys() - wanted.keys() - UNCHECKED:
+        raise StorageRefusal(403, "AccessDenied", f"Invalid according to Policy: Extra input fields: {name}")
 
 
 def _signature(service: Emulator, policy: str) -> str:
@@ -134,6 +156,7 @@ class _Form:
 
     def __init__(self, boundary: bytes) -> None:
         self.fields: dict[str, str] = {}
+        self.fields_bytes = 0
         self.size = 0
         self.digest = hashlib.sha256()
         self.has_file = False
@@ -184,7 +207,9 @@ class _Form:
             self.size += end - start
             self.digest.update(memoryview(data)[start:end])
         else:
-            self._data += data[start:end]
+            self.fields_bytes += end - start
+            if self.fields_bytes <= MAX_FIELDS_BYTES:
+                self._data += data[start:end]
 
     def _end(self) -> None:
         if self.reads_file:

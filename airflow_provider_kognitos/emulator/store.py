@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS file (
     id TEXT PRIMARY KEY, agent_id TEXT NOT NULL, file_name TEXT NOT NULL, key TEXT UNIQUE NOT NULL,
     created_at REAL NOT NULL, bytes INTEGER, sha256 TEXT);
 """
+#: Runs that may still take capacity; takes the time.
+_LIVE = "WHERE foreign_run = 0 AND (ends_at > ? OR status IS NOT NULL)"
 _JSON = ("inputs", "file_ids", "plan")
 _ORDERS = {"newest_first": "created_at DESC, number DESC", "oldest_first": "created_at, number", "shuffled": "shuffle"}
 
@@ -96,8 +98,12 @@ class Store:
         return list(self._runs("ORDER BY number", ()))
 
     def live_runs(self, now: float) -> list[dict[str, Any]]:
-        """Return the runs that have not ended by themselves."""
-        return list(self._runs("WHERE ends_at > ? AND foreign_run = 0", (now,)))
+        """Return the runs that have not ended by themselves, and those whose status was set."""
+        return list(self._runs(_LIVE, (now,)))
+
+    def count_live(self, now: float) -> int:
+        """Return how many runs :meth:`live_runs` has."""
+        return int(self._db.execute(f"SELECT COUNT(*) FROM run {_LIVE}", (now,)).fetchone()[0])  # noqa: S608
 
     def change_run(self, run_id: str, **changes: Any) -> None:
         """Change a run."""

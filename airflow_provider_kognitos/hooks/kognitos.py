@@ -55,10 +55,10 @@ class KognitosHook(BaseHook):
         """Return labels and placeholders of the connection form, for Airflow up to 3.1."""
         return {
             "hidden_fields": ["login", "port", "schema", "extra"],
-            "relabeling": {"password": "API key", "host": "API base URL (replaces the region's)"},
+            "relabeling": {"password": "API key", "host": "API base URL"},
             "placeholders": {
                 "password": "from Kognitos: user icon > API Keys",
-                "host": "empty for the region's own",
+                "host": "only to replace the region's, e.g. http://127.0.0.1:8099",
                 "agent_id": "used where a task names none",
                 "web_url": "https://app.kognitos.com",
                 "verify": "true, false, or the path of a CA bundle",
@@ -90,11 +90,11 @@ class KognitosHook(BaseHook):
             # A drop-down in Airflow 3.1; Airflow 2 checks what is typed.
             "region": text("Region", any_of(list(REGIONS)), default=DEFAULT_REGION),
             "agent_id": text("Agent ID"),
-            "web_url": text("Web UI base URL"),
-            "timeout": number("Timeout per request (s)", default=int(DEFAULT_TIMEOUT)),
-            "requests_per_minute": number("Requests per minute at most"),
-            "deployment": text("Name of this Airflow deployment"),
-            "verify": text("Verify TLS certificates", default="true"),
+            "web_url": text("Web UI URL"),
+            "timeout": number("Time-out (s)", default=int(DEFAULT_TIMEOUT)),
+            "requests_per_minute": number("Requests per minute"),
+            "deployment": text("Deployment"),
+            "verify": text("Verify TLS", default="true"),
         }
 
     @cached_property

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kognitos.api.retry import MAX_TOTAL
+from airflow_provider_kognitos.api.retry import MAX_TOTAL, may_repeat
 from airflow_provider_kognitos.exceptions import (
     KognitosCapacityError,
     KognitosError,
@@ -258,7 +258,7 @@ class RunStarter:
             except KognitosError as error:
                 if not or_raise:
                     raise
-                if last or not _may_heal(error):
+                if last or not may_repeat(error):
                     raise self._uncertain(f"the list of runs could not be read: {error}") from error
             else:
                 if wanted(sighting.runs):
@@ -290,8 +290,11 @@ class RunStarter:
 
     def _upload(self) -> None:
         missing = [source for source in dict.fromkeys(self._request.files) if source not in self.record.file_ids]
-        for source, file_id in upload_all(self._client, missing, agent_id=self._request.agent_id):
+
+        def keep(source: str, file_id: str) -> None:
             self._remember(file_ids={**self.record.file_ids, source: file_id})
+
+        upload_all(self._client, missing, agent_id=self._request.agent_id, keep=keep)
 
     def _send(self) -> Run:
         """Send the start request; once more if it left no trace, never a third time."""
@@ -392,9 +395,3 @@ class RunStarter:
 def _on_record(run: Run, earlier: RunRecord) -> OwnRun:
     taken_at = None if earlier.started_at is None else datetime.fromtimestamp(earlier.started_at, UTC)
     return OwnRun(run, earlier.generation, earlier.fingerprint, taken_at)
-
-
-def _may_heal(error: KognitosError) -> bool:
-    from airflow.providers.common.compat.sdk import AirflowFailException
-
-    return not isinstance(error, AirflowFailException)

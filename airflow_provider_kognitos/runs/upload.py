@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,15 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4
 
 
-def upload_all(client: KognitosClient, sources: Sequence[str], *, agent_id: str) -> Iterator[tuple[str, str]]:
+def upload_all(
+    client: KognitosClient, sources: Sequence[str], *, agent_id: str, keep: Callable[[str, str], None]
+) -> None:
     """
-    Yield each source and the id of its file as soon as it is uploaded.
+    Upload files.
 
-    When one fails, none is begun any more, but those under way are still yielded, so that they can be put on
-    record; then the failure is raised.
+    When one fails, none is begun any more, but those under way are still kept; then the failure is raised.
 
+    :param keep: called in this thread with each source and the id of its file, as soon as it is uploaded.
     :raises KognitosError: a file could not be uploaded.
     """
     failed: list[BaseException] = []
@@ -34,7 +36,7 @@ def upload_all(client: KognitosClient, sources: Sequence[str], *, agent_id: str)
                 source, error = uploads[upload], upload.exception()
                 if error is None:
                     log.info("Uploaded %s to Kognitos as file %s.", source, upload.result())
-                    yield source, upload.result()
+                    keep(source, upload.result())
                 else:
                     log.error("Could not upload %s to Kognitos: %s", source, error)
                     failed.append(error)

@@ -18,7 +18,6 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 
-
 #: Task state stores came with Airflow 3.3.
 STORES = (
     [True, False] if find_spec("airflow.sdk") and hasattr(import_module("airflow.sdk"), "NEVER_EXPIRE") else [False]
