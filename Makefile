@@ -1,0 +1,79 @@
+# Everything a newcomer or a CI job needs; `make` alone lists it. Needs Python >= 3.11 with venv, nothing else.
+
+PYTHON ?= python3
+AIRFLOW ?= 3.3.2
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python constraints/install.py --airflow $(AIRFLOW)
+SOURCES := airflow_provider_kognitos dags_examples sandbox tests constraints $(wildcard benchmarks)
+
+# Pins and what the package asks for: a change of either installs anew.
+PINS := pyproject.toml constraints/install.py $(wildcard constraints/airflow-$(AIRFLOW)-*.txt)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo standalone test lint types unit e2e coverage build constraints clean
+MAKEFLAGS += --no-print-directory
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.demo ## a real Airflow runs the invoice DAG against the local emulator, and prints what came out
+	@$(BIN)/python -m sandbox.demo
+
+standalone: $(VENV)/.demo ## Airflow with its web UI, the emulator and all example DAGs, until Ctrl-C
+	@$(BIN)/python -m sandbox.standalone
+
+venv: $(VENV)/.dev ## virtual environment with everything for development, in .venv
+
+test: ## lint, types, unit and end-to-end tests, coverage of at least 95 %
+	$(MAKE) lint
+	$(MAKE) types
+	$(BIN)/python -m coverage erase
+	$(MAKE) unit
+	$(MAKE) e2e
+	$(MAKE) coverage
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/.dev ## mypy, strict on the package
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev ## unit tests: HTTP over a real socket, no Airflow services
+	$(BIN)/python -m coverage run -m pytest -m "not e2e"
+
+e2e: $(VENV)/.dev ## end-to-end tests: scheduler, triggerer, DAG processor and API server as real processes
+	$(BIN)/python -m coverage run -m pytest -m e2e tests/e2e
+
+coverage: $(VENV)/.dev ## report on the lines and branches that the tests have run; fails below 95 %
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --fail-under=95
+
+build: $(VENV)/.dev ## wheel and source archive in dist/, checked
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+constraints: ## pin anew what is installed, for this PYTHON and this AIRFLOW
+	$(PYTHON) constraints/renew.py --airflow $(AIRFLOW)
+
+clean: ## remove everything made here
+	rm -rf $(VENV) .venvs .airflow dist build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, but $(PYTHON) is: $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one, such as: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(PINS) | $(BIN)/python
+	@$(INSTALL) emulator
+	@touch $@
+
+$(VENV)/.dev: $(PINS) | $(BIN)/python
+	@$(INSTALL) dev
+	@touch $@ $(VENV)/.demo

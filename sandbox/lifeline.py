@@ -1,0 +1,59 @@
+"""Run a command that ends when the process that asked for it ends, however that one ends.
+
+``python lifeline.py COMMAND...`` is started with a pipe as stdin. The pipe closes when its other end dies, SIGKILL
+included, and then everything in this session is killed: an interrupted test run or demo leaves no Airflow behind.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+
+import psutil
+
+
+def session_members(session: int) -> list[psutil.Process]:
+    """Every living process of a session.
+
+    A session holds together what a process group does not: Airflow puts each task process into a group of its own.
+    """
+    members = []
+    for process in psutil.process_iter(["status"]):
+        try:
+            if os.getsid(process.pid) == session and process.info["status"] != psutil.STATUS_ZOMBIE:
+                members.append(process)
+        except (ProcessLookupError, PermissionError):
+            continue
+    return members
+
+
+def kill_session(session: int) -> None:
+    """SIGKILL every process of a session, again until none is left: a process may fork while it is being killed."""
+    while members := [process for process in session_members(session) if process.pid != os.getpid()]:
+        for process in members:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        time.sleep(0.02)
+
+
+def _kill_all_on_end_of_input() -> None:
+    os.read(0, 1)
+    kill_session(os.getsid(0))
+    os._exit(1)
+
+
+def main() -> int:
+    # A signal to the whole session is the command's to answer. A handler, since the command would inherit SIG_IGN.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+    threading.Thread(target=_kill_all_on_end_of_input, daemon=True).start()
+    code = command.wait()
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
