@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,19 +18,17 @@ from airflow_provider_kognitos.emulator import control_routes, routes, storage
 from airflow_provider_kognitos.emulator.core import Emulator, Refusal
 from airflow_provider_kognitos.emulator.faults import Fault, body_of
 from airflow_provider_kognitos.emulator.plan import draw
+from airflow_provider_kognitos.emulator.scenario import Endpoint
 
-_ENDPOINTS = [
-    (method, re.compile(path), name)
-    for method, path, name in (
-        ("GET", "/v2/health", "getHealth"),
-        ("GET", "/v2/processes", "listProcesses"),
-        ("GET", "/v2/processes/[^/]+", "getProcess"),
-        ("GET", "/v2/runs", "listRuns"),
-        ("POST", "/v2/runs", "startRun"),
-        ("GET", "/v2/runs/[^/]+", "getRun"),
-        ("POST", "/v2/files", "createFile"),
-        ("POST", "/storage/[^/]+", "upload"),
-    )
+_ENDPOINTS: list[tuple[str, re.Pattern[str], Endpoint]] = [
+    ("GET", re.compile("/v2/health"), "getHealth"),
+    ("GET", re.compile("/v2/processes"), "listProcesses"),
+    ("GET", re.compile("/v2/processes/[^/]+"), "getProcess"),
+    ("GET", re.compile("/v2/runs"), "listRuns"),
+    ("POST", re.compile("/v2/runs"), "startRun"),
+    ("GET", re.compile("/v2/runs/[^/]+"), "getRun"),
+    ("POST", re.compile("/v2/files"), "createFile"),
+    ("POST", re.compile("/storage/[^/]+"), "upload"),
 ]
 
 
@@ -40,6 +39,7 @@ def create_app(emulator: Emulator) -> FastAPI:
         version="2.0.0",
         description="A local stand-in. Each endpoint says what the vendor documents and what is inferred.",
         redirect_slashes=False,
+        generate_unique_id_function=_operation_name,
     )
     app.state.emulator = emulator
     app.include_router(routes.router)
@@ -52,7 +52,10 @@ def create_app(emulator: Emulator) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def refuse_input(request: Request, invalid: RequestValidationError) -> JSONResponse:
-        details = [{"location": list(item["loc"]), "message": item["msg"]} for item in invalid.errors()]
+        details = [
+            {"location": list(item["loc"]), "message": item["msg"].removeprefix("Value error, ")}
+            for item in invalid.errors()
+        ]
         return JSONResponse({"status_code": 400, "message": "Invalid input values", "details": details}, 400)
 
     @app.exception_handler(HTTPException)
@@ -62,6 +65,11 @@ def create_app(emulator: Emulator) -> FastAPI:
 
     app.add_middleware(Faults, emulator=emulator)
     return app
+
+
+def _operation_name(route: APIRoute) -> str:
+    first, *others = route.name.split("_")
+    return "".join([first, *(word.capitalize() for word in others)])
 
 
 class Faults:
@@ -159,7 +167,7 @@ async def _answer(send: Send, status: int, body: bytes, kind: str, extra: dict[s
     await send({"type": "http.response.body", "body": body})
 
 
-def _endpoint(scope: Scope) -> str | None:
+def _endpoint(scope: Scope) -> Endpoint | None:
     if scope["type"] != "http":
         return None
     for method, path, name in _ENDPOINTS:

@@ -6,7 +6,7 @@ import json
 import random
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from airflow_provider_kognitos.emulator.scenario import Endpoint, Part
 
@@ -47,6 +47,12 @@ class FaultRule(Part):
     script: list[Fault | None] = Field(default_factory=list)
     times: int | None = None
 
+    @model_validator(mode="after")
+    def _has_something_to_do(self) -> FaultRule:
+        if self.fault is None and not self.script:
+            raise ValueError("a rule needs a fault or a script")
+        return self
+
 
 class FaultBox:
     """
@@ -83,6 +89,8 @@ class FaultBox:
 
 def body_of(fault: Fault) -> tuple[bytes, str]:
     """Return the body of a fault's answer and its content type."""
+    if fault.code in (204, 304):
+        return b"", "application/json"
     error: Any = {"status_code": fault.code, "message": fault.message, "details": None}
     match fault.body:
         case "camel_case":

@@ -123,7 +123,10 @@ async def list_runs(
     tags=["runs"],
     response_model=None,
     status_code=201,
-    responses={201: answer(RunResource, "The run; the number is inferred.", inferred=True), **answers(400, 403, 404)},
+    responses={
+        201: answer(RunResource, "The run; the number is inferred.", inferred=True),
+        **answers(400, 403, 404, documented=(403,)),
+    },
 )
 async def start_run(service: Service, caller: Caller, body: CreateRunRequest) -> JSONResponse:
     """Documented, but for the number 201. There is no idempotency key."""

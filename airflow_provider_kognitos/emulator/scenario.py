@@ -123,7 +123,7 @@ class Uploads(Part):
 
 
 class Scenario(Part):
-    """All of it. What is left out is as in the built-in scenario."""
+    """All of it. What is left out is as in the built-in scenario, without the processes of agents not there."""
 
     seed: int = 0
     agents: list[str] = ["demo-agent"]
@@ -157,12 +157,14 @@ class Scenario(Part):
 
     @model_validator(mode="after")
     def _knows_its_agents(self) -> Scenario:
+        if "processes" not in self.model_fields_set:
+            self.processes = [process for process in self.processes if process.agent_id in self.agents]
         named = {
             **{f"processes.{place}.agent_id": process.agent_id for place, process in enumerate(self.processes)},
             **{f"keys.{key}.agent_id": scope.agent_id for key, scope in self.keys.items() if scope.agent_id},
         }
         for field, agent_id in named.items():
-            if field.partition(".")[0] in self.model_fields_set and agent_id not in self.agents:
+            if agent_id not in self.agents:
                 raise ValueError(f"{field}: {agent_id!r} is not one of the agents")
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,8 @@ def listen(host: str, port: int) -> socket.socket:
     :raises OSError: the address is taken, or not of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends at once, without Nagle's delay, only by sockets that are told to be TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -58,7 +59,7 @@ def server_of(emulator: Emulator, *, log_level: str = "warning") -> uvicorn.Serv
         uvicorn.Config(
             create_app(emulator),
             http=protocol_for(emulator.connections),
-            # Where uvloop is installed its connections behave otherwise, so that a reset would be none.
+            # Not uvloop where that happens to be installed: the same emulator everywhere.
             loop="asyncio",
             ws="none",
             # The ends of a connection must stay its own, by which it is found when it is to be closed.
@@ -78,6 +79,7 @@ def running_emulator(
     scenario: Scenario | Mapping[str, Any] | None = None,
     port: int = 0,
     state_file: Path | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Iterator[RunningEmulator]:
     """
     Run an emulator in a thread, on loopback.
@@ -85,11 +87,12 @@ def running_emulator(
     :param scenario: what to play; the built-in one if not given.
     :param port: 0 takes a free one.
     :param state_file: where to keep its state; in memory if not given.
+    :param clock: returns epoch seconds.
     """
     played = scenario if isinstance(scenario, Scenario) else read_scenario(scenario)
     listener = listen("127.0.0.1", port)
     store = Store(state_file)
-    server = server_of(Emulator(played, store))
+    server = server_of(Emulator(played, store, clock))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="kognitos-emulator", daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
