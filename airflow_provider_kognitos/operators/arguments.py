@@ -33,11 +33,12 @@ def statuses(argument: str, value: Sequence[str] | None, default: Sequence[str])
     """
     if value is None:
         return tuple(default)
-    if isinstance(value, str) or not value or not all(isinstance(item, str) and item for item in value):
+    words = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
+    if not words or not all(isinstance(word, str) and word for word in words):
         raise KognitosConfigError(
             f"{argument} must be a list of statuses as Kognitos writes them, such as {list(default)!r}, not {value!r}."
         )
-    return tuple(value)
+    return tuple(words)
 
 
 def texts(argument: str, value: Any) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ runs that wait are looked at together: a page for many instead of a request for 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -92,9 +93,13 @@ class RunWatcher:
         self._free = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._tickets: dict[Group, dict[str, list[Ticket]]] = {}
         self._paused_until = 0.0
+        self._looked_at = 0.0
         self._wakes_at = 0.0
         self._woken = asyncio.Event()
-        self._task = asyncio.create_task(self._watch(), name=f"kognitos-run-watcher {conn_id}")
+        # In a context of its own: what is logged in that of a trigger goes into the log of its task.
+        self._task = asyncio.create_task(
+            self._watch(), name=f"kognitos-run-watcher {conn_id}", context=contextvars.Context()
+        )
 
     @classmethod
     async def outcome_of(
@@ -109,7 +114,7 @@ class RunWatcher:
         """
         Wait together with all others who wait on a connection, and return how the run's wait ended.
 
-        :param tell: called with a line for the log when the run's status is new.
+        :param tell: called with a line for the log when the run's status is new, or could not be asked for.
         """
         watchers = cls._shared.setdefault(asyncio.get_running_loop(), {})
         watcher = watchers.get(conn_id)
@@ -193,6 +198,9 @@ class RunWatcher:
 
     async def _rounds(self) -> None:
         """Look at the runs that are due, group by group, all of them side by side."""
+        # What one round has seen falls due together, however long the round takes: else the first pages of the next
+        # would show only runs that have just been looked at, and would not pay.
+        self._looked_at = self._clock()
         due = {group: run_ids for group in self._tickets if (run_ids := self._due(group))}
         try:
             client = await self._ready()
@@ -259,21 +267,21 @@ class RunWatcher:
                 self._seen(self._waiting(group, run_id), run)
 
     def _seen(self, tickets: Iterable[Ticket], run: Run) -> None:
-        now = self._clock()
         for ticket in tickets:
-            if line := ticket.wait.news(run, now):
+            if line := ticket.wait.news(run, self._looked_at):
                 ticket.looks.put_nowait(line)
-            self._end(ticket, ticket.wait.on_run(run, now))
+            self._end(ticket, ticket.wait.on_run(run, self._looked_at))
 
     def _missed(self, group: Group, run_ids: Iterable[str], error: KognitosError) -> None:
-        now = self._clock()
         tickets = [ticket for run_id in run_ids for ticket in self._waiting(group, run_id)]
         log.warning("Could not ask about %s waiting Kognitos run(s): %s", len(tickets), error)
         if isinstance(error, KognitosRateLimitError):
-            self._paused_until = max(self._paused_until, now + (pause_asked_for(error) or PAUSE))
+            self._paused_until = max(self._paused_until, self._clock() + (pause_asked_for(error) or PAUSE))
         self._key_refused = self._key_refused or isinstance(error, KognitosAuthError)
         for ticket in tickets:
-            self._end(ticket, ticket.wait.on_error(error, now))
+            if not isinstance(error, KognitosRateLimitError):
+                ticket.looks.put_nowait(f"Could not ask about Kognitos run {ticket.wait.run_id}: {error}")
+            self._end(ticket, ticket.wait.on_error(error, self._looked_at))
 
     def _end(self, ticket: Ticket, outcome: Outcome | None) -> None:
         if outcome is not None:
