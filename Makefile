@@ -13,7 +13,7 @@ PINS := pyproject.toml constraints/install.py $(wildcard constraints/airflow-$(A
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo standalone test lint types unit e2e coverage build constraints clean
+.PHONY: help venv demo standalone test lint types unit e2e storm coverage build constraints clean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
@@ -47,6 +47,9 @@ unit: $(VENV)/.dev ## unit tests: HTTP over a real socket, no Airflow services
 
 e2e: $(VENV)/.dev ## end-to-end tests: scheduler, triggerer, DAG processor and API server as real processes
 	$(BIN)/python -m coverage run -m pytest -m e2e tests/e2e
+
+storm: $(VENV)/.dev ## 500 runs while the service fails and processes die; STORM="--runs 60 --seed 7" for others
+	$(BIN)/python -m benchmarks.storm $(STORM)
 
 coverage: $(VENV)/.dev ## report on the lines and branches that the tests have run; fails below 95 %
 	$(BIN)/python -m coverage combine --quiet

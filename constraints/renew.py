@@ -19,7 +19,7 @@ def freeze(airflow: str, limits: list[str]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [f"{folder}/bin/python", "-m", "pip", "--disable-pip-version-check"]
-        wanted = [f"{HERE.parent}[dev]", f"apache-airflow=={airflow}", *limits]
+        wanted = [f"{HERE.parent}[dev]", "hatchling", "editables", f"apache-airflow=={airflow}", *limits]
         subprocess.run([*pip, "install", "--quiet", *wanted], check=True)
         listed = subprocess.run(
             [*pip, "freeze", "--exclude", "airflow-provider-kognitos"], check=True, capture_output=True, text=True

@@ -16,8 +16,9 @@ from typing import Any, Self
 
 import requests
 
-from sandbox.rest import AirflowApi, AirflowApiError
-from sandbox.service import Service, ServiceError, base_environment, free_port
+from sandbox.errors import AirflowApiError, ServiceError
+from sandbox.rest import AirflowApi
+from sandbox.service import Service, base_environment, free_port
 
 QUICK = {
     "core.load_examples": "False",
@@ -276,4 +277,4 @@ class LocalAirflow:
         key = name.replace("-", "_")
         health = self.api.health().get(key, {})
         heartbeat = health.get(f"latest_{key}_heartbeat")
-        return health.get("status") == "healthy" and bool(heartbeat) and datetime.fromisoformat(heartbeat) > since
+        return health.get("status") == "healthy" and datetime.fromisoformat(heartbeat or "0001-01-01T00:00Z") > since

@@ -8,10 +8,11 @@ import time
 
 from tabulate import tabulate
 
+from sandbox.dag_run import FINISHED, DagRun
 from sandbox.emulator import LocalEmulator
+from sandbox.errors import NotReachedError, ServiceError
 from sandbox.kognitos import ROOT, example_airflow
-from sandbox.rest import FINISHED, AirflowApi, DagRun, NotReachedError
-from sandbox.service import ServiceError
+from sandbox.rest import AirflowApi
 
 HOME = ROOT / ".airflow" / "demo"
 DAG_ID = "kognitos_invoice"

@@ -9,7 +9,8 @@ from typing import Any, Self
 import requests
 
 from airflow_provider_kognitos.emulator.control import EmulatorControl
-from sandbox.service import Service, ServiceError, base_environment, free_port
+from sandbox.errors import ServiceError
+from sandbox.service import Service, base_environment, free_port
 
 
 class LocalEmulator:

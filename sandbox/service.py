@@ -12,13 +12,10 @@ from pathlib import Path
 import psutil
 
 from sandbox import lifeline
+from sandbox.errors import ServiceError
 
 GRACE = 10.0
 """Seconds a service gets to end on SIGTERM before it is killed."""
-
-
-class ServiceError(Exception):
-    """A process of the sandbox ended, or didn't get ready. The message ends with the tail of its log."""
 
 
 class Service:
@@ -65,8 +62,9 @@ class Service:
         """Every living process of this service, its guard left out; the command itself comes first."""
         if self._guard is None:
             return []
-        members = [process for process in lifeline.session_members(self._guard.pid) if process.pid != self._guard.pid]
-        return sorted(members, key=lambda process: (process.ppid() != self._guard.pid, process.pid))
+        guard = self._guard.pid
+        members = [process for process in lifeline.session_members(guard) if process.pid != guard]
+        return sorted(members, key=lambda process: (process.ppid() != guard, process.pid))
 
     def check(self) -> None:
         """Raise when the command was started and has ended by itself.
@@ -109,8 +107,7 @@ class Service:
         if self._guard is None:
             return
         lifeline.kill_session(self._guard.pid)
-        self._guard.wait()
-        self._guard.stdin.close()
+        self._guard.communicate()
         self._guard = None
 
 

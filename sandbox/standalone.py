@@ -6,8 +6,8 @@ import time
 
 from sandbox.airflow import USER
 from sandbox.emulator import LocalEmulator
+from sandbox.errors import ServiceError
 from sandbox.kognitos import AGENT, EXAMPLES, KEY, ROOT, create_pool, example_airflow
-from sandbox.service import ServiceError
 
 HOME = ROOT / ".airflow" / "standalone"
 

@@ -224,6 +224,7 @@ class KognitosRunOperator(BaseOperator):
             settle=max(settings.timeout, SETTLE),
             reattach=self.reattach,
             record=record,
+            link=self.hook.run_url,
         )
 
     def _request(self, context: Context) -> RunRequest:
