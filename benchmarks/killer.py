@@ -12,7 +12,7 @@ import psutil
 from sandbox.airflow import LocalAirflow
 
 #: What dies, by weight. A supervisor that dies alone leaves a task behind that Airflow believes dead.
-VICTIMS = {"task": 70, "task and supervisor": 8, "supervisor": 7, "triggerer": 15}
+VICTIMS = {"task": 75, "task and supervisor": 8, "supervisor": 7, "triggerer": 10}
 #: No task is killed while fewer are at work: the last one left would die at every stroke and use up its retries.
 CROWD = 4
 _EXECUTOR = "airflow worker -- LocalExecutor:"
@@ -24,20 +24,22 @@ class Killer(threading.Thread):
     :param airflow: whose processes
     :param seed: of the draws
     :param every: seconds between two kills, on average
+    :param most: kills in all; no end when not given
     """
 
-    def __init__(self, airflow: LocalAirflow, *, seed: int, every: float) -> None:
+    def __init__(self, airflow: LocalAirflow, *, seed: int, every: float, most: int | None = None) -> None:
         super().__init__(name="killer", daemon=True)
         self.kills: Counter[str] = Counter()
         self._airflow = airflow
         self._rng = random.Random(f"{seed} kills")
         self._every = every
+        self._most = most
         self._over = threading.Event()
         self._error: Exception | None = None
 
     def run(self) -> None:
         try:
-            while not self._over.wait(self._rng.expovariate(1 / self._every)):
+            while self.kills.total() != self._most and not self._over.wait(self._rng.expovariate(1 / self._every)):
                 self._kill(self._rng.choices(list(VICTIMS), list(VICTIMS.values()))[0])
         except Exception as error:  # noqa: BLE001 - raised again by stop()
             self._error = error

@@ -45,6 +45,7 @@ class Forecast:
     :param faults: probability of a fault at each request
     :param start_faults: the same for the start of a run; that of the others when not given
     :param kill_every: seconds between two kills, on average
+    :param kills: most kills in all; no end when not given
     :param capacity: runs at once that the service takes; an eighth of all when not given
     :param run_seconds: how long a run takes, from and to
     :param minutes: after which the storm is called off
@@ -55,6 +56,7 @@ class Forecast:
     faults: float = 0.2
     start_faults: float | None = None
     kill_every: float = 6.0
+    kills: int | None = None
     capacity: int | None = None
     run_seconds: tuple[float, float] = (5.0, 40.0)
     minutes: float = 25.0
@@ -137,7 +139,7 @@ def storm(forecast: Forecast, home: Path, say: Callable[[str], None] = lambda li
             let_it_storm(emulator.control, faults=forecast.faults, start_faults=start_faults)
             began = time.monotonic()
             dag_run = airflow.api.trigger_dag("storm", conf={"runs": forecast.runs}, run_id=f"storm_{forecast.seed}")
-            killer = Killer(airflow, seed=forecast.seed, every=forecast.kill_every)
+            killer = Killer(airflow, seed=forecast.seed, every=forecast.kill_every, most=forecast.kills)
             killer.start()
             try:
                 report.finished = _watch(report, emulator, airflow, dag_run, say)
@@ -223,7 +225,11 @@ def main() -> int:
     print(f"{forecast.runs} runs, seed {forecast.seed}; logs and databases in {home}", flush=True)
     report = storm(forecast, home, say=lambda line: print(f"  {line}", flush=True))
     print(f"\n{report}")
-    return 0 if report.passed else 1
+    if not report.passed:
+        print(f"logs and databases are kept in {home}")
+        return 1
+    shutil.rmtree(home)
+    return 0
 
 
 if __name__ == "__main__":

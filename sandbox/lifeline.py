@@ -39,19 +39,31 @@ def kill_session(session: int) -> None:
         time.sleep(0.02)
 
 
-def _kill_all_on_end_of_input() -> None:
-    os.read(0, 1)
-    kill_session(os.getsid(0))
-    os._exit(1)
+class _Lifeline(threading.Thread):
+    """Waits for the end of stdin, then kills the session."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.cut = threading.Event()
+
+    def run(self) -> None:
+        os.read(0, 1)
+        self.cut.set()
+        kill_session(os.getsid(0))
 
 
 def main() -> int:
+    """Run the command; return its exit code as a shell tells it."""
     # A signal to the whole session is the command's to answer. A handler, since the command would inherit SIG_IGN.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
-    threading.Thread(target=_kill_all_on_end_of_input, daemon=True).start()
+    lifeline = _Lifeline()
+    lifeline.start()
     code = command.wait()
+    if lifeline.cut.is_set():
+        # The command may be the first to die of it; the rest has to follow.
+        lifeline.join()
     return code if code >= 0 else 128 - code
 
 

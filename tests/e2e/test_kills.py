@@ -249,24 +249,6 @@ def test_cleared_after_success(trigger: Trigger, emulator: LocalEmulator, mode: 
     assert started_runs(emulator, run) == [first, second]
 
 
-@pytest.mark.parametrize("mode", ["sync", "deferrable"])
-def test_marked_failed_then_cleared_while_the_run_goes_on(trigger: Trigger, emulator: LocalEmulator, mode: str) -> None:
-    run, task = trigger(mode)
-    if mode == "deferrable":
-        task.wait("deferred")
-    run_id = task.wait_for_xcom("run_id")
-    task.mark("failed")
-    run.wait("failed")
-    run.api.wait_until(lambda: GOES_ON in task.log(1), "the log to say that the run goes on", 30)
-    assert f"/run/{run_id}" in task.log(1)
-    task.clear()
-    task.wait_for_try(2)
-    assert task.wait_for_xcom("run_id") == run_id
-    end(emulator, run_id)
-    succeeds_with(run, task, run_id)
-    assert started_runs(emulator, run) == [run_id]
-
-
 def test_one_of_a_mapped_set_is_killed(trigger: Trigger, emulator: LocalEmulator) -> None:
     run, _ = trigger("mapped")
     tasks = [run.task("run", map_index=index) for index in range(3)]
