@@ -159,6 +159,33 @@ def test_a_retry_after_a_run_that_ended_badly_starts_another(task: Task, client:
     assert client.created == [first.id, second.id]
 
 
+def test_a_retry_does_not_wait_for_a_run_that_each_attempt_before_has_left(task: Task, client: Scripted) -> None:
+    for _ in range(3):
+        client.end(task.attempt().id, "Failed")
+    task.clear()
+    client.end(task.attempt().id, "Failed")
+    task.attempt()
+
+    assert client.clock.slept == []
+
+
+def test_runs_of_before_a_clear_do_not_stand_for_an_attempt_after_it(task: Task, client: Scripted) -> None:
+    first = task.attempt()
+    client.create(first.name)
+    for run_id in client.created.copy():
+        client.end(run_id, "Failed")
+    client.clock.sleep(60)
+    task.clear()
+    client.lag = 4.0
+    client.started = iter([killed(client.clock, created=True)])
+    with pytest.raises(Killed):
+        task.attempt()
+    client.clock.sleep(1.3)
+
+    assert task.attempt().id == client.created[-1]
+    assert len(client.created) == 3
+
+
 def test_each_retry_after_a_bad_end_starts_one_run_and_no_more(task: Task, client: Scripted) -> None:
     for _ in range(3):
         client.end(task.attempt().id, "Failed")

@@ -149,6 +149,40 @@ def test_a_request_that_left_no_trace_is_sent_once_more(task: Task, client: Scri
     assert client.clock() >= began + SETTLE
 
 
+@pytest.mark.parametrize("settle", [12.0, 33.3])
+def test_the_search_ends_when_the_run_had_its_time_to_appear(task: Task, client: Scripted, settle: float) -> None:
+    task.options["settle"] = settle
+    client.started = iter([unknown(client.clock, created=False)])
+    began = client.clock()
+
+    task.attempt()
+
+    assert client.clock() == pytest.approx(began + settle, abs=0.2)
+
+
+def test_a_run_whose_time_cannot_be_read_is_found_too(task: Task, client: Scripted) -> None:
+    def answer(create: Callable[[], Run]) -> Run:
+        client.end(create().id, "Running", created_at="who knows")
+        raise KognitosStartUncertainError("no clear answer.", sent_at=client.clock.moment())
+
+    client.started = iter([answer])
+
+    assert task.attempt().id == client.created[0]
+    assert len(client.created) == 1
+
+
+def test_a_run_of_long_before_is_not_taken_for_the_one_just_started(task: Task, client: Scripted) -> None:
+    # A DAG run that was deleted and triggered again under the same id has the same task instances.
+    task.begin()
+    old = client.create(str(task.marker()), "Running")
+    task.try_number = 0
+    client.clock.sleep(86400)
+    client.started = iter([unknown(client.clock, created=False)])
+
+    assert task.attempt().id != old.id
+    assert len(client.created) == 2
+
+
 def test_a_request_is_never_sent_a_third_time(kept: Task, client: Scripted) -> None:
     client.started = iter([unknown(client.clock, created=False)] * 3)
 
