@@ -249,6 +249,26 @@ def test_cleared_after_success(trigger: Trigger, emulator: LocalEmulator, mode: 
     assert started_runs(emulator, run) == [first, second]
 
 
+@pytest.mark.parametrize("mode", ["sync", "deferrable"])
+def test_marked_failed_then_cleared_while_the_run_goes_on(trigger: Trigger, emulator: LocalEmulator, mode: str) -> None:
+    run, task = trigger(mode)
+    run_id = task.wait_for_xcom("run_id")
+    if mode == "deferrable":
+        task.wait("deferred")
+        # Until a triggerer has taken the trigger up, nobody is there to be told of a kill.
+        run.api.wait_until(lambda: "starting" in task.log(1), "the trigger to start", 60)
+    task.mark("failed")
+    run.api.wait_until(lambda: GOES_ON in task.log(1), "the log to say that the run goes on", 60)
+    assert f"/run/{run_id}" in task.log(1)
+    task.clear()
+    # A run that ended before the cleared task looks would be one of before, and rightly be followed by a new one.
+    task.wait_for_try(2)
+    run.api.wait_until(lambda: "Adopted Kognitos run" in task.log(2), "the run to be adopted", 60)
+    end(emulator, run_id)
+    succeeds_with(run, task, run_id)
+    assert started_runs(emulator, run) == [run_id]
+
+
 def test_one_of_a_mapped_set_is_killed(trigger: Trigger, emulator: LocalEmulator) -> None:
     run, _ = trigger("mapped")
     tasks = [run.task("run", map_index=index) for index in range(3)]
