@@ -274,6 +274,7 @@ class KognitosClient:
         raise errors.unreadable(answer, asked, why)
 
     def _start(self, body: Mapping[str, Any]) -> Run:
+        self._transport.wait_for_turn()
         sent_at = datetime.now(UTC)
         try:
             # On a connection of its own: one that was kept alive may be closed by the service at this very

@@ -112,6 +112,11 @@ class Transport:
         self._pacer = pacer
         self._session = open_session(self.key, user_agent)
 
+    def wait_for_turn(self) -> None:
+        """Sleep until the connection's ceiling on requests lets the next one go."""
+        if self._pacer is not None:
+            self._pacer.wait()
+
     def send(
         self,
         method: str,
@@ -127,14 +132,14 @@ class Transport:
         :param path: below the base URL, its parts quoted.
         :param params: the query; what is ``None`` is left out.
         :param body: sent as JSON; what is ``None`` is left out.
-        :param fresh: send it over a connection of its own. A connection that was kept alive may have been
-            closed by the service meanwhile, and then nobody knows whether the request was read.
+        :param fresh: send it at once, over a connection of its own. A connection that was kept alive may have been
+            closed by the service meanwhile, and then nobody knows whether the request was read. The caller has
+            waited for its turn (:meth:`wait_for_turn`), and so knows when the request left.
         :raises KognitosConnectionError: no answer; its ``sent`` is ``False`` where nothing has left.
         :raises KognitosConfigError: the request cannot be made.
         """
-        if self._pacer is not None:
-            self._pacer.wait()
         if not fresh:
+            self.wait_for_turn()
             return self._send(self._session, None, method, path, params, body)
         line = _Line()
         with open_session(self.key, self._user_agent, adapter=line) as session:

@@ -222,9 +222,11 @@ class RunStarter:
             # The request may have left later than was intended: the client waits and retries what was refused.
             sent_by = min(began, earlier.intent_at + MAX_TOTAL)
             return self._find(until=sent_by + self._settle, wanted=self._adoptable, or_raise=True)
-        found = self._find(until=0, wanted=self._adoptable)
-        if earlier is not None or self._accounted_for(found) or self._adoptable(found):
-            return found
+        sighting = self._search()
+        if earlier is not None or self._accounted_for(sighting.runs) or self._adoptable(sighting.runs):
+            return sighting.runs
+        if not sighting.complete:
+            raise self._uncertain("the list of runs is too long to be read to its end")
         # An attempt left no run to be seen: killed or cleared a moment ago, its run may not be listed yet.
         return self._find(until=began + self._settle, wanted=self._adoptable)
 
@@ -385,10 +387,17 @@ class RunStarter:
             log.exception("Kognitos run %s could not be put on record; it goes on and is waited for.", own.run.id)
 
     def _uncertain(self, why: str) -> KognitosStartUncertainError:
+        process = self._request.process_id
+        intents = [record.intent_at for record in (self._earlier, self.record) if record is not None]
+        known = (
+            f"A start request for process {process} was sent, its outcome is unknown"
+            if any(intents)
+            else f"An earlier attempt of this task may have started a run of process {process}"
+        )
         return KognitosStartUncertainError(
-            f"A start request for process {self._request.process_id} was sent, its outcome is unknown, and {why}. "
-            "None is sent again before this is known. Look in Kognitos for a run of this process whose name has "
-            f"[af-{self._attempt.marker.identity}-…] in it; the next attempt of this task looks too."
+            f"{known}, and {why}. No run is started before this is known. Look in Kognitos for a run of this process "
+            f"whose name has [af-{self._attempt.marker.identity}-…] in it; the next attempt of this task looks too. "
+            "If there is none, a task with reattach=False starts one without looking."
         )
 
 

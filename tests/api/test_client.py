@@ -17,6 +17,7 @@ from airflow_provider_kognitos.exceptions import (
     KognitosConfigError,
     KognitosConnectionError,
     KognitosServerError,
+    KognitosStartUncertainError,
     KognitosValidationError,
 )
 
@@ -334,6 +335,18 @@ def test_paced(connect: Connect, service: Service) -> None:
     client.start_run(process_id=PROCESS, agent_id=AGENT, name="x")
     client.get_run("run-1")
     assert slept == [1.0, 2.0]
+
+
+def test_a_start_is_taken_as_sent_when_its_turn_has_come(connect: Connect, service: Service) -> None:
+    turns: list[datetime] = []
+    service.otherwise = lambda seen: Reply(502, "")
+    pacer = Pacer(60, clock=lambda: 0.0, sleep=lambda _: turns.append(datetime.now(UTC)))
+    client = connect(pacer=pacer)
+    pacer.wait()
+    with pytest.raises(KognitosStartUncertainError) as caught:
+        client.start_run(process_id=PROCESS, agent_id=AGENT, name="x")
+    assert caught.value.sent_at is not None
+    assert [turn <= caught.value.sent_at for turn in turns] == [True]
 
 
 def test_netrc_is_never_used(

@@ -306,20 +306,35 @@ def test_a_list_that_is_forbidden_is_not_asked_again(kept: Task, client: Scripte
     assert client.calls == ["start", "page"]
 
 
-def test_a_list_too_long_to_be_read_leaves_the_start_uncertain(kept: Task, client: Scripted) -> None:
+def test_a_list_too_long_to_be_read_leaves_the_start_uncertain(task: Task, client: Scripted) -> None:
     client.started = iter([unknown(client.clock, created=True)])
     client.page_size = 1
     client.order = lambda items: [*[run(f"foreign-{number}", created_at=None) for number in range(60)], *items]
 
     with pytest.raises(KognitosStartUncertainError, match="too long"):
-        kept.attempt()
+        task.attempt()
 
     assert client.calls.count("start") == 1
     # As is the next attempt, until the list can be read.
     with pytest.raises(KognitosStartUncertainError, match="too long"):
-        kept.attempt()
+        task.attempt()
     client.page_size = 100
-    assert kept.attempt().id == client.created[0]
+    assert task.attempt().id == client.created[0]
+    assert len(client.created) == 1
+
+
+def test_a_list_too_long_to_be_read_may_hide_the_run_of_an_attempt_that_was_killed(task: Task, client: Scripted) -> None:
+    client.started = iter([killed(client.clock, created=True)])
+    with pytest.raises(Killed):
+        task.attempt()
+    client.page_size = 1
+    client.order = lambda items: [*[run(f"foreign-{number}", created_at=None) for number in range(60)], *items]
+
+    with pytest.raises(KognitosStartUncertainError, match="too long"):
+        task.attempt()
+
+    client.page_size = 100
+    assert task.attempt().id == client.created[0]
     assert len(client.created) == 1
 
 
