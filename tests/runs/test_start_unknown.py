@@ -323,7 +323,7 @@ def test_a_list_too_long_to_be_read_leaves_the_start_uncertain(task: Task, clien
     assert len(client.created) == 1
 
 
-def test_a_list_too_long_to_be_read_may_hide_the_run_of_an_attempt_that_was_killed(task: Task, client: Scripted) -> None:
+def test_a_list_too_long_to_be_read_may_hide_the_run_of_a_killed_attempt(task: Task, client: Scripted) -> None:
     client.started = iter([killed(client.clock, created=True)])
     with pytest.raises(Killed):
         task.attempt()
