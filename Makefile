@@ -6,18 +6,18 @@ VENV ?= .venv
 
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python constraints/install.py --airflow $(AIRFLOW)
-SOURCES := airflow_provider_kognitos dags_examples sandbox tests constraints $(wildcard benchmarks)
+SOURCES := airflow_provider_kognitos dags_examples sandbox tests constraints benchmarks noxfile.py
 
 # Pins and what the package asks for: a change of either installs anew.
 PINS := pyproject.toml constraints/install.py $(wildcard constraints/airflow-$(AIRFLOW)-*.txt)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo standalone test lint types unit e2e storm coverage build constraints clean
+.PHONY: help venv demo standalone test test-matrix lint types unit e2e smoke deaths storm coverage build constraints clean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.demo ## a real Airflow runs the invoice DAG against the local emulator, and prints what came out
 	@$(BIN)/python -m sandbox.demo
@@ -48,6 +48,15 @@ unit: $(VENV)/.dev ## unit tests: HTTP over a real socket, no Airflow services
 e2e: $(VENV)/.dev ## end-to-end tests: scheduler, triggerer, DAG processor and API server as real processes
 	$(BIN)/python -m coverage run -m pytest -m e2e tests/e2e
 
+test-matrix: $(VENV)/.dev ## unit and end-to-end tests on every supported Airflow
+	$(BIN)/nox --session tests
+
+smoke: $(VENV)/.dev ## on every older Airflow: provider info, DAG files, a deferred run, a retry
+	$(BIN)/nox --session smoke
+
+deaths: $(VENV)/.dev ## the table of what happens when things die, played on every supported Airflow
+	$(BIN)/nox --session deaths deaths_table
+
 storm: $(VENV)/.dev ## 500 runs while the service fails and processes die; STORM="--runs 60 --seed 7" for others
 	$(BIN)/python -m benchmarks.storm $(STORM)
 
@@ -64,7 +73,7 @@ constraints: ## pin anew what is installed, for this PYTHON and this AIRFLOW
 	$(PYTHON) constraints/renew.py --airflow $(AIRFLOW)
 
 clean: ## remove everything made here
-	rm -rf $(VENV) .venvs .airflow dist build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .nox .venvs .airflow dist build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -109,8 +109,7 @@ class LocalAirflow:
         merged = {
             **QUICK,
             "core.dags_folder": str(self.home / "dags"),
-            # A request that finds the file locked waits for it rather than failing at once.
-            "database.sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}?timeout=30",
+            "database.sql_alchemy_conn": self._database(timeout=30),
             "logging.base_log_folder": str(self.logs),
         }
         if self._is_2:
@@ -145,9 +144,17 @@ class LocalAirflow:
             return {**commands, "webserver": ["webserver"]}
         return {**commands, "dag-processor": ["dag-processor"], "api-server": ["api-server"]}
 
+    def _database(self, *, timeout: float) -> str:
+        """The database, whose file is waited for so long when somebody else has locked it."""
+        return f"sqlite:///{self.home / 'airflow.db'}?timeout={timeout:.0f}"
+
     def _service(self, name: str, *command: str) -> Service:
-        log = self.logs / f"{name}.log"
-        return Service(name, self._airflow(*command), log=log, env=self.env, cwd=self.home)
+        env = self.env
+        if name == "api-server":
+            # Its event loop waits for locks that only a request held up by this very waiting gives back. It answers 500
+            # then, and whoever asked asks again.
+            env = {**env, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(timeout=2)}
+        return Service(name, self._airflow(*command), log=self.logs / f"{name}.log", env=env, cwd=self.home)
 
     @staticmethod
     def _airflow(*arguments: str) -> list[str]:

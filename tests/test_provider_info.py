@@ -17,6 +17,7 @@ from airflow_provider_kognitos.get_provider_info import get_provider_info
 
 AIRFLOW = Path(airflow.__path__[0])
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.smoke
 
 
 def schema(name: str) -> dict[str, Any]:

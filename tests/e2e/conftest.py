@@ -63,11 +63,18 @@ def airflow(emulator: LocalEmulator, key: str, tmp_path_factory: pytest.TempPath
         create_pool(airflow)
         yield airflow
         airflow.check()
+        assert deprecations(airflow.logs) == []
 
 
 def end(emulator: LocalEmulator, run_id: str, status: str = "Succeeded") -> None:
     """End a run now."""
     emulator.control.change_run(run_id, status=status)
+
+
+def deprecations(logs: Path) -> list[str]:
+    """What Airflow, or anything else, deprecates of what this package does, out of every log."""
+    lines = (line for path in logs.rglob("*.log") for line in path.read_text(errors="replace").splitlines())
+    return [line for line in lines if "airflow_provider_kognitos/" in line and "deprecat" in line.lower()]
 
 
 def files_with(folder: Path, text: str) -> list[Path]:

@@ -10,6 +10,7 @@ from sandbox.emulator import LocalEmulator
 
 from .conftest import end, files_with
 
+pytestmark = pytest.mark.smoke
 LINK = "Kognitos run"
 
 
