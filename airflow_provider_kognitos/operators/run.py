@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from airflow_provider_kognitos.api.models import Run
     from airflow_provider_kognitos.hooks.kognitos import KognitosHook
     from airflow_provider_kognitos.runs.record import RunRecord
-    from airflow_provider_kognitos.runs.start import RunRequest, RunStarter
+    from airflow_provider_kognitos.runs.request import RunRequest
+    from airflow_provider_kognitos.runs.start import RunStarter
     from airflow_provider_kognitos.triggers.run import KognitosRunTrigger
 
 #: XCom under which the id of a run is kept.
@@ -228,7 +229,7 @@ class KognitosRunOperator(BaseOperator):
         )
 
     def _request(self, context: Context) -> RunRequest:
-        from airflow_provider_kognitos.runs.start import RunRequest
+        from airflow_provider_kognitos.runs.request import RunRequest
 
         if bool(self.process_id) == bool(self.process_name):
             raise KognitosConfigError(

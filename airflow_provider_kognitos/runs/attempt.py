@@ -11,7 +11,7 @@ from airflow_provider_kognitos.runs.identity import Marker, fingerprint_of, iden
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_kognitos.runs.start import RunRequest
+    from airflow_provider_kognitos.runs.request import RunRequest
 
 
 def attempt_of(context: Context, request: RunRequest, *, deployment: str, ends: EndStatuses) -> Attempt:

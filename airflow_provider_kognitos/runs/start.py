@@ -12,8 +12,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from airflow_provider_kognitos.runs.upload import upload_all
 if TYPE_CHECKING:
     from airflow_provider_kognitos.api.client import KognitosClient
     from airflow_provider_kognitos.api.models import Run
+    from airflow_provider_kognitos.runs.request import RunRequest
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +47,6 @@ LIST_LAG = 10.0
 #: Seconds between tries to start a run while there is no capacity for it; they grow by half each time.
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 120.0
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """
-    What a task asks Kognitos to run.
-
-    :param label: the user's part of the run's name.
-    :param file_ids: ids of files uploaded before.
-    :param files: sources of files to upload just before the start.
-    """
-
-    process_id: str
-    agent_id: str
-    stage: str
-    label: str
-    inputs: Mapping[str, Any] | None = None
-    file_ids: Sequence[str] = ()
-    files: Sequence[str] = ()
 
 
 class RunStarter:

@@ -15,7 +15,8 @@ from airflow_provider_kognitos.runs.attempt import attempt_of
 from airflow_provider_kognitos.runs.decision import EndStatuses
 from airflow_provider_kognitos.runs.identity import Marker
 from airflow_provider_kognitos.runs.record import RunRecord
-from airflow_provider_kognitos.runs.start import RunRequest, RunStarter
+from airflow_provider_kognitos.runs.request import RunRequest
+from airflow_provider_kognitos.runs.start import RunStarter
 
 from .made import AGENT, NOW, PROCESS, STAGE
 from .store import JsonStore, run_store

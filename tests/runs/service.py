@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_kognitos.api.client import KognitosClient
 from airflow_provider_kognitos.emulator.server import RunningEmulator
-from airflow_provider_kognitos.runs.start import RunRequest
+from airflow_provider_kognitos.runs.request import RunRequest
 
 from .attempts import Task
 from .store import JsonStore

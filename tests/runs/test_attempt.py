@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_kognitos.runs.attempt import attempt_of
 from airflow_provider_kognitos.runs.decision import Attempt, EndStatuses
 from airflow_provider_kognitos.runs.identity import fingerprint_of, identity_of
-from airflow_provider_kognitos.runs.start import RunRequest
+from airflow_provider_kognitos.runs.request import RunRequest
 
 from .made import NOW
 
