@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
@@ -146,10 +147,17 @@ class Scene:
         if self.mode == "deferrable":
             self.is_("deferred", attempt=attempt, map_index=map_index)
             # Until a triggerer has taken the trigger up, nobody is there to be told of a kill.
-            self.says("starting", attempt=attempt, map_index=map_index)
+            self.wait(lambda: self._taken_up(map_index), "a triggerer to take it up", map_index)
         else:
             self.says(f"Kognitos run {run_id} (", attempt=attempt, map_index=map_index)
         return run_id
+
+    def _taken_up(self, map_index: int) -> bool:
+        attempt = self._board.task(self.name, map_index).try_number
+        trigger = re.escape(f"trigger {self.dag_run.dag_id}/{self.name}/run/{map_index}/{attempt} ")
+        # Airflow 3 says so in the task's log, Airflow 2 in the triggerer's.
+        logs = self.log(attempt, map_index) + (self.airflow.logs / "triggerer.log").read_text(errors="replace")
+        return re.search(rf"{trigger}\(ID \d+\) starting", logs) is not None
 
     def adopts(self, run_id: str, *, attempt: int = 2, map_index: int = -1) -> None:
         """Wait until an attempt, or a later one, has adopted a run."""
