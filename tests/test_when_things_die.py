@@ -14,7 +14,7 @@ def runs_by_death(airflow: str) -> dict[str, str]:
     """How many runs are started, by what happens, in the README's words."""
     counts: dict[str, set[int]] = {}
     for case in CASES:
-        counts.setdefault(case.death, set()).update(ending.runs for ending in case.endings(airflow).values())
+        counts.setdefault(case.death, set()).update(*(ending.runs for ending in case.endings(airflow).values()))
     return {death: " or ".join(map(str, sorted(numbers))) for death, numbers in counts.items()}
 
 

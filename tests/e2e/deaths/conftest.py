@@ -100,7 +100,7 @@ def ends(played: dict[str, Future[None]], record_property: Callable[[str, object
         for name, value in {"death": case.death, "detail": case.detail, "mode": case.mode}.items():
             record_property(name, value)
         record_property("ending", ending.words)
-        record_property("runs", ending.runs)
+        record_property("runs", " or ".join(map(str, ending.runs)))
         played[str(case)].result()
 
     return ends

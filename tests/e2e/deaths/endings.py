@@ -16,8 +16,8 @@ class Ending:
     What is expected of a task instance in the end.
 
     :param words: for the matrix
-    :param runs: how many runs were started for it
-    :param returns: which of them the task returned, counted from 0; ``None`` when it returns nothing
+    :param runs: how many runs were started for it, where Airflow's own races decide any of these
+    :param returns: which of them the task returned, counted as in a list; ``None`` when it returns nothing
     :param state: the task's
     :param retried: whether more than one attempt was made; ``None`` when either is right
     :param says: what the log of the last attempt says
@@ -26,7 +26,7 @@ class Ending:
     """
 
     words: str
-    runs: int = 1
+    runs: tuple[int, ...] = (1,)
     returns: int | None = 0
     state: str = "success"
     retried: bool | None = True
@@ -43,10 +43,10 @@ ADOPTS = "Adopted Kognitos run"
 GOES_ON = "goes on: the API has no cancel"
 
 ADOPTED = Ending("adopted", says=(ADOPTS,))
-ADOPTED_WARNING = Ending("adopted, with a warning", says=(ADOPTS, "with other inputs"))
 STARTED = Ending("started by the retry", silent=(ADOPTS,))
-ANEW = Ending("a new run", runs=2, returns=1, silent=(ADOPTS,))
-ANEW_WARNING = Ending("a new run, with a warning", runs=2, returns=1, says=("of before goes on",), silent=(ADOPTS,))
+ANEW = Ending("a new run", runs=(2,), returns=1, silent=(ADOPTS,))
+ANEW_WARNING = Ending("a new run, with a warning", runs=(2,), returns=1, says=("of before goes on",), silent=(ADOPTS,))
+WARNED = Ending("adopted or a new run, with a warning", runs=(1, 2), returns=-1, says=("with other inputs",))
 UNDISTURBED = Ending("undisturbed", retried=False, silent=(ADOPTS,))
 FOUND = Ending("found by its name", retried=False, says=("The start request had created Kognitos run",))
 SENT_AGAIN = Ending("sent once more", retried=False, says=("sending the start request once more",))

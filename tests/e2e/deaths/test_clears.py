@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from .cases import Case, Cases
-from .endings import ADOPTED, ADOPTED_WARNING, ANEW, ANEW_WARNING, GOES_ON, Since
+from .endings import ADOPTED, ANEW, ANEW_WARNING, GOES_ON, HERE, WARNED
 from .scene import Scene
 
 WAITING = ("sync", "deferrable")
@@ -67,12 +67,19 @@ def cleared_after_it_was_left_alone(scene: Scene) -> None:
     scene.over("success")
 
 
+def mark_failed(scene: Scene) -> None:
+    worker = scene.worker() if scene.mode == "sync" else None
+    scene.mark("failed")
+    scene.over("failed")
+    # Airflow 2 lets a worker live on whose task is cleared in the second before it looks.
+    scene.wait(lambda: worker is None or not worker.is_running(), "the worker to end")
+
+
 @cases.add(ALIVE, "marked failed before", WAITING, ADOPTED)
 def marked_failed_then_cleared(scene: Scene) -> None:
     scene.start("run")
     run_id = scene.waits()
-    scene.mark("failed")
-    scene.over("failed")
+    mark_failed(scene)
     scene.clear()
     scene.adopts(run_id)
     scene.finish()
@@ -82,8 +89,7 @@ def marked_failed_then_cleared(scene: Scene) -> None:
 def marked_failed_then_cleared_for_something_else(scene: Scene) -> None:
     scene.start("changing")
     first = scene.waits()
-    scene.mark("failed")
-    scene.over("failed")
+    mark_failed(scene)
     scene.set_customer("Another")
     scene.clear()
     scene.started(2)
@@ -97,21 +103,19 @@ def cleared_on_a_worker(scene: Scene) -> None:
     run_id = scene.waits()
     scene.clear()
     scene.adopts(run_id)
-    scene.says(GOES_ON, attempt=1)
+    if HERE != "2.11":  # which may let the worker of before live on, unaware
+        scene.says(GOES_ON, attempt=1)
     scene.finish()
 
 
-# Before 3.1 Airflow makes this a retry; since then, a clear like any other.
-@cases.add(RUNNING, "other inputs asked for", ["sync"], Since("3.1", ANEW_WARNING, before=ADOPTED_WARNING))
+@cases.add(RUNNING, "other inputs asked for", ["sync"], WARNED)
 def cleared_on_a_worker_for_something_else(scene: Scene) -> None:
     scene.start("changing")
-    run_id = scene.waits()
+    scene.waits()
     scene.set_customer("Another")
     scene.clear()
-    if scene.endings[-1].runs == 1:
-        scene.adopts(run_id)
-    else:
-        scene.started(2)
+    # A retry to Airflow or a clear, as its scheduler hears first of the task's end or of the worker's.
+    scene.says("with other inputs", attempt=2)
     scene.finish()
 
 
