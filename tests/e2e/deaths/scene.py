@@ -167,8 +167,13 @@ class Scene:
     def adopts(self, run_id: str, *, attempt: int = 2, map_index: int = -1) -> None:
         """Wait until an attempt, or a later one, has adopted a run."""
         self.tried(attempt, map_index)
-        latest = max(attempt, self._board.task(self.name, map_index).try_number)
-        self.says(f"Adopted Kognitos run {run_id}", attempt=latest, map_index=map_index)
+        text = f"Adopted Kognitos run {run_id}"
+
+        def look() -> bool:
+            attempts = range(attempt, self.attempts(map_index) + 1)
+            return any(text in self.log(each, map_index) for each in attempts)
+
+        self.wait(look, f"the log to say {text!r}", map_index)
 
     def worker(self, map_index: int = -1) -> psutil.Process:
         """The process that executes the task now."""
