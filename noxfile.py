@@ -48,4 +48,5 @@ def deaths(session: nox.Session, airflow: str) -> None:
 @nox.session(venv_backend="none")
 def deaths_table(session: nox.Session) -> None:
     """How every death ended on each Airflow, as the reports have it."""
-    session.run("python", "-m", "tests.e2e.deaths.table", *map(str, sorted((REPORTS / "deaths").glob("*.xml"))))
+    reports = map(str, sorted((REPORTS / "deaths").glob("*.xml")))
+    session.run("python", "-m", "tests.e2e.deaths.table", "--page", "docs/deaths.md", *reports)

@@ -70,16 +70,31 @@ def _properties(element: ElementTree.Element) -> dict[str, str]:
     return {each.attrib["name"]: each.attrib["value"] for each in element.findall("properties/property")}
 
 
+PAGE = """# The matrix of deaths
+
+Every line of [When things die](when-things-die.md), played in a real Airflow against the emulator: processes are really
+killed, tasks cleared and marked over the REST API, answers cut off. What a cell says was checked, with the number of runs
+that were started. `make deaths` plays all of it and writes this page.
+
+{table}
+
+{summary}
+"""
+
+
 def main() -> int:
     """Print the matrix; exit with 1 when a death ended otherwise than it should."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reports", nargs="+", type=Path, help="files written by pytest --junitxml")
-    reports = [read(path) for path in parser.parse_args().reports]
-    print(table(reports))
+    parser.add_argument("--page", type=Path, help="a page of the documentation to write, too")
+    arguments = parser.parse_args()
+    reports = [read(path) for path in arguments.reports]
     failed = sum(report.failed for report in reports)
-    print(
-        f"\n{sum(len(report.endings) for report in reports)} deaths played, {failed} ended otherwise than they should."
-    )
+    played = sum(len(report.endings) for report in reports)
+    summary = f"{played} deaths played, {failed} of them ended otherwise than they should."
+    print(table(reports), summary, sep="\n\n")
+    if arguments.page:
+        arguments.page.write_text(PAGE.format(table=table(reports), summary=summary))
     return 1 if failed else 0
 
 
