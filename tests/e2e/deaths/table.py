@@ -73,8 +73,8 @@ def _properties(element: ElementTree.Element) -> dict[str, str]:
 PAGE = """# The matrix of deaths
 
 Every line of [When things die](when-things-die.md), played in a real Airflow against the emulator: processes are really
-killed, tasks cleared and marked over the REST API, answers cut off. What a cell says was checked, with the number of runs
-that were started. `make deaths` plays all of it and writes this page.
+killed, tasks cleared and marked over the REST API, answers cut off. What a cell says was checked, with the runs
+started. `make deaths` plays all of it and writes this page.
 
 {table}
 
