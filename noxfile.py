@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nox
@@ -49,4 +50,4 @@ def deaths(session: nox.Session, airflow: str) -> None:
 def deaths_table(session: nox.Session) -> None:
     """How every death ended on each Airflow, as the reports have it."""
     reports = map(str, sorted((REPORTS / "deaths").glob("*.xml")))
-    session.run("python", "-m", "tests.e2e.deaths.table", "--page", "docs/deaths.md", *reports)
+    session.run(sys.executable, "-m", "tests.e2e.deaths.table", "--page", "docs/deaths.md", *reports, external=True)

@@ -299,9 +299,17 @@ class RunWatcher:
             self._client = None
         if self._client is None:
             # The way by which every supported Airflow lets a thread of the triggerer read a connection.
-            opening = sync_to_async(self._open_client, thread_sensitive=False, executor=self._pool)
+            opening = asyncio.create_task(
+                sync_to_async(self._open_client, thread_sensitive=False, executor=self._pool)(),
+                name=f"kognitos-run-watcher {self._conn_id} opens its client",
+            )
             try:
-                self._client = await opening()
+                # Not to be cut off: the triggerer of Airflow 3.1 would take the answer to the question it then no
+                # longer waits for as that to its next one, and die of it.
+                self._client = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(_close_unused)
+                raise
             except KognitosError:
                 raise
             except Exception as error:  # noqa: BLE001 - raised again, as a look that failed
@@ -315,3 +323,8 @@ class RunWatcher:
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
+
+
+def _close_unused(opening: asyncio.Task[KognitosClient]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

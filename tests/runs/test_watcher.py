@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from airflow_provider_kognitos.api.client import KognitosClient
 from airflow_provider_kognitos.emulator.server import RunningEmulator
@@ -273,6 +274,36 @@ async def test_when_all_leave_in_the_middle_of_a_request_nothing_is_left(
     await asyncio.sleep(0.05)
 
     assert others() == before
+
+
+async def test_a_connection_that_is_being_read_when_the_last_one_leaves_is_read_to_its_end(
+    emulator: RunningEmulator, triggers: Triggers
+) -> None:
+    # Airflow's connections are read over the event loop, and its triggerer dies when that is cut off.
+    asked, answered, client = asyncio.Event(), asyncio.Event(), client_of(emulator, attempts=1)
+    closed, ended = threading.Event(), []
+    client.close = closed.set  # type: ignore[method-assign]
+
+    async def connection() -> None:
+        asked.set()
+        try:
+            await answered.wait()
+        finally:
+            ended.append(asyncio.current_task().cancelling())  # type: ignore[union-attr]
+
+    def open_client() -> KognitosClient:
+        async_to_sync(connection)()
+        return client
+
+    triggers.open_client = open_client
+    task = triggers.start("run-1", every=0.05)
+    await asked.wait()
+    task.cancel()
+    await asyncio.sleep(0.1)
+    assert ended == []
+    answered.set()
+    assert await asyncio.to_thread(closed.wait, 10)
+    assert ended == [0]
 
 
 async def test_one_who_leaves_before_the_first_look_has_opened_nothing(triggers: Triggers) -> None:
