@@ -5,6 +5,7 @@ AIRFLOW ?= 3.3.2
 VENV ?= .venv
 
 BIN := $(VENV)/bin
+DOCS := .venvs/docs
 INSTALL := $(BIN)/python constraints/install.py --airflow $(AIRFLOW)
 SOURCES := airflow_provider_kognitos dags_examples sandbox tests constraints benchmarks noxfile.py
 
@@ -13,7 +14,7 @@ PINS := pyproject.toml constraints/install.py $(wildcard constraints/airflow-$(A
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo standalone test test-matrix lint types unit e2e smoke deaths storm coverage build constraints clean
+.PHONY: help venv demo standalone test test-matrix lint types unit e2e smoke deaths storm coverage build docs docs-serve constraints clean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
@@ -69,6 +70,12 @@ build: $(VENV)/.dev ## wheel and source archive in dist/, checked
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 
+docs: $(DOCS)/.docs ## the documentation, in build/site; a warning fails it
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build
+
+docs-serve: $(DOCS)/.docs ## the documentation, served on loopback and built anew when it changes
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs serve
+
 constraints: ## pin anew what is installed, for this PYTHON and this AIRFLOW
 	$(PYTHON) constraints/renew.py --airflow $(AIRFLOW)
 
@@ -89,3 +96,8 @@ $(VENV)/.demo: $(PINS) | $(BIN)/python
 $(VENV)/.dev: $(PINS) | $(BIN)/python
 	@$(INSTALL) dev
 	@touch $@ $(VENV)/.demo
+
+$(DOCS)/.docs: constraints/docs.txt
+	$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints/docs.txt
+	@touch $@
