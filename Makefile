@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints/install.py $(wildcard constraints/airflow-$(A
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo standalone test test-matrix lint types unit e2e smoke deaths storm coverage build docs docs-serve constraints clean
+.PHONY: help venv demo standalone test test-matrix lint types unit e2e ui smoke deaths storm coverage build docs docs-serve constraints clean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
@@ -44,13 +44,16 @@ types: $(VENV)/.dev ## mypy, strict on the package
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev ## unit tests: HTTP over a real socket, no Airflow services
-	$(BIN)/python -m coverage run -m pytest -m "not e2e"
+	$(BIN)/python -m coverage run -m pytest -m "not e2e and not ui"
 
 e2e: $(VENV)/.dev ## end-to-end tests: scheduler, triggerer, DAG processor and API server as real processes
 	$(BIN)/python -m coverage run -m pytest -m e2e tests/e2e
 
 test-matrix: $(VENV)/.dev ## unit and end-to-end tests on every supported Airflow
 	$(BIN)/nox --session tests
+
+ui: $(VENV)/.dev ## Airflow's web UI in a real Chromium; SCREENSHOTS=docs/images takes the documentation's pictures anew
+	KOGNITOS_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest -m ui tests/ui
 
 smoke: $(VENV)/.dev ## on every older Airflow: provider info, DAG files, a deferred run, a retry
 	$(BIN)/nox --session smoke

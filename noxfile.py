@@ -26,7 +26,7 @@ def install(session: nox.Session, airflow: str) -> None:
 def tests(session: nox.Session, airflow: str) -> None:
     """Unit and end-to-end tests."""
     install(session, airflow)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-m", "not ui", *session.posargs)
 
 
 @nox.session

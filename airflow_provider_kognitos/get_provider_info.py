@@ -14,7 +14,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-kognitos",
         "name": INTEGRATION,
-        "description": "Run `Kognitos <https://www.kognitos.com/>`__ business processes as tasks.",
+        "description": "Business processes in plain English, run as tasks: `Kognitos <https://www.kognitos.com/>`__",
         "versions": [__version__],
         "integrations": [
             {
