@@ -24,6 +24,7 @@ from airflow_provider_kognitos.exceptions import (
     KognitosConnectionError,
     KognitosError,
     KognitosNotFoundError,
+    KognitosValidationError,
 )
 from airflow_provider_kognitos.hooks.connection import DEFAULT_REGION, DEFAULT_TIMEOUT, REGIONS, ConnectionSettings
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from airflow_provider_kognitos.api.client import KognitosClient
     from airflow_provider_kognitos.api.models import Process, Run
     from airflow_provider_kognitos.api.source import AnySource
+
+#: As long as a run's id, but of no run.
+NO_RUN = "0" * 25
 
 
 class KognitosHook(BaseHook):
@@ -301,25 +305,49 @@ class KognitosHook(BaseHook):
         with self.client(attempts=1, timeout=min(settings.timeout, 10.0)) as client:
             client.health()
             if settings.agent_id is None:
-                return (
-                    f"Kognitos at {settings.where} is up. Whether it accepts the API key could not be checked: the "
-                    "calls that need a key need an agent too. Set extra agent_id."
-                )
-            client.processes_page(settings.agent_id, limit=1)
+                return self._checked_without_agent(client)
+            try:
+                client.processes_page(settings.agent_id, limit=1)
+            except KognitosNotFoundError as error:
+                raise KognitosConfigError(f"{self._place()}the agent was not found there. {error}") from error
         return f"Kognitos at {settings.where} is up and accepts the API key for agent {settings.agent_id}."
+
+    def _checked_without_agent(self, client: KognitosClient) -> str:
+        up, no_agent = f"Kognitos at {self.settings.where} is up", "Extra agent_id is not set: each task must name one."
+        try:
+            # Whether health looks at the key is not documented, and every other call but this wants an agent. Of a run
+            # that is not there, a good key is told just that.
+            client.get_run(NO_RUN)
+        except KognitosNotFoundError:
+            pass
+        except KognitosValidationError:
+            return f"{up}. Whether it accepts the API key can only be checked with an agent. {no_agent}"
+        return f"{up} and accepts the API key. {no_agent}"
 
     def _trouble(self, error: KognitosError) -> str:
         if isinstance(error, KognitosConfigError):
             return str(error)
-        settings = self.settings
-        where = f"Kognitos at {settings.where}, agent {settings.agent_id or 'not set'}: "
+        where = self._place()
         if isinstance(error, KognitosAuthError):
-            return f"{where}the API key was refused. {error} Keys belong to one region: {', '.join(REGIONS)}."
+            return f"{where}the API key was refused. {error} {self._home_of_a_key()}"
         if isinstance(error, KognitosNotFoundError):
-            return f"{where}the agent was not found there. {error}"
+            return f"{where}nothing answers there as Kognitos does. Check the host of the connection. {error.reason}"
         if isinstance(error, KognitosConnectionError):
             return f"{where}no answer. {error}"
         return f"{where}{error}"
+
+    def _place(self) -> str:
+        return f"Kognitos at {self.settings.where}, agent {self.settings.agent_id or 'not set'}: "
+
+    def _home_of_a_key(self) -> str:
+        settings = self.settings
+        if settings.custom_host:
+            return f"A key works only where it was made: does this one belong to {settings.base_url}?"
+        others = " or ".join(region for region in REGIONS if region != settings.region)
+        return (
+            f"A key works only in the region where it was made, and the connection's is {settings.region}: if this one "
+            f"was made in {others}, set extra region to that."
+        )
 
     def agent(self, agent_id: str | None = None) -> str:
         """

@@ -193,13 +193,14 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Return a self-signed certificate for 127.0.0.1, and a server's context that uses it."""
+def certificate(folder: Path, *hosts: str) -> tuple[Path, ssl.SSLContext]:
+    """Return a self-signed certificate for 127.0.0.1 and these hosts, and a server's context that uses it."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
+    names = [x509.IPAddress(ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     made = (
         x509.CertificateBuilder()
@@ -209,7 +210,7 @@ def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(datetime.now(UTC) - timedelta(days=1))
         .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_kognitos.hooks.kognitos import KognitosHook
+from airflow_provider_kognitos.hooks.connection import REGIONS
+from airflow_provider_kognitos.hooks.kognitos import NO_RUN, KognitosHook
 from tests.api.service import AGENT, KEY, Drop, Reply, Service, free_port
 
 HookFor = Callable[..., KognitosHook]
@@ -27,21 +28,52 @@ def test_good(hook: KognitosHook, service: Service) -> None:
     ]
 
 
-def test_good_without_an_agent(hook_for: HookFor, service: Service) -> None:
-    service.replies.append(UP)
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(404, {"message": "The specified run was not found"}), "is up and accepts the API key. "),
+        (Reply(400, {"message": "Invalid input values"}), "is up. Whether it accepts the API key can only be checked "),
+    ],
+)
+def test_good_without_an_agent(hook_for: HookFor, service: Service, reply: Reply, said: str) -> None:
+    service.replies.extend([UP, reply])
     works, told = hook_for(host=service.url).test_connection()
     assert works
-    for words in ("is up", "could not be checked", "Set extra agent_id"):
+    assert told.startswith(f"Kognitos at {service.url} {said}")
+    assert "agent_id is not set" in told
+    assert [seen.path for seen in service.seen] == ["/v2/health", f"/v2/runs/{NO_RUN}"]
+
+
+def test_a_bad_key_is_found_without_an_agent(hook_for: HookFor, service: Service) -> None:
+    service.replies.extend([UP, Reply(403, {"message": "Forbidden"})])
+    works, told = hook_for(host=service.url).test_connection()
+    assert not works
+    assert f"Kognitos at {service.url}, agent not set: the API key was refused." in told
+
+
+@pytest.mark.parametrize(("region", "others"), [("us", "eu or uk"), ("eu", "us or uk"), ("uk", "us or eu")])
+def test_a_key_of_another_region(
+    hook_for: HookFor, service: Service, monkeypatch: pytest.MonkeyPatch, region: str, others: str
+) -> None:
+    monkeypatch.setitem(REGIONS, region, service.url)
+    service.replies.append(Reply(403, {"message": "Forbidden"}))
+    works, told = hook_for(extra={"region": region}).test_connection()
+    assert not works
+    for words in (f"Kognitos at region {region} (", f"connection's is {region}", f"made in {others}, set extra region"):
         assert words in told
 
 
 @pytest.mark.parametrize(
     ("replies", "words"),
     [
-        ([UP, Reply(401, {"message": "access not permitted"})], ["API key was refused", "one region: us, eu, uk"]),
+        (
+            [UP, Reply(401, {"message": "access not permitted"})],
+            ["API key was refused", "works only where it was made"],
+        ),
         ([UP, Reply(403, {"message": f"Forbidden {KEY}"})], ["API key was refused", "Forbidden ***"]),
         ([Reply(403, "")], ["API key was refused"]),
         ([UP, Reply(404, {"message": "The specified agent was not found"})], ["the agent was not found there"]),
+        ([Reply(404, "<h1>nginx</h1>")], ["nothing answers there as Kognitos does. Check the host", "nginx"]),
         ([Reply(503, {"status": "DOWN"})], ["503"]),
         ([Reply(200, {"status": "DEGRADED"})], ["DEGRADED"]),
         ([Reply(200, "<html>a portal</html>")], ["could not be read", "not a portal"]),
@@ -119,7 +151,7 @@ def test_whatever_happens_it_does_not_raise(hook: KognitosHook, monkeypatch: pyt
 
 
 def test_as_airflow_calls_it(hook_for: HookFor, service: Service) -> None:
-    service.replies.append(UP)
-    hook_for(host=service.url)
+    service.replies.extend([UP, PAGE])
+    hook_for(host=service.url, extra={"agent_id": AGENT})
     connection = KognitosHook.get_connection("kognitos_test")
     assert KognitosHook(**{KognitosHook.conn_name_attr: connection.conn_id}).test_connection()[0] is True
