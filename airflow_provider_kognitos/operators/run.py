@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
@@ -21,14 +21,18 @@ from airflow_provider_kognitos.exceptions import (
 )
 from airflow_provider_kognitos.links.run import RUN_URL, KognitosRunLink
 from airflow_provider_kognitos.operators.arguments import inputs_of_run, seconds, statuses, texts
+from airflow_provider_kognitos.operators.attention import Attention, Callbacks, callbacks_of
+from airflow_provider_kognitos.operators.outlets import tell_outlets
 from airflow_provider_kognitos.runs.decision import EndStatuses
-from airflow_provider_kognitos.runs.outcome import Outcome, finish, result_of
+from airflow_provider_kognitos.runs.outcome import Outcome, finish, is_attention, result_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_kognitos.api.models import Run
     from airflow_provider_kognitos.hooks.kognitos import KognitosHook
+    from airflow_provider_kognitos.operators.output import RunOutput
     from airflow_provider_kognitos.runs.record import RunRecord
     from airflow_provider_kognitos.runs.request import RunRequest
     from airflow_provider_kognitos.runs.start import RunStarter
@@ -52,7 +56,9 @@ class KognitosRunOperator(BaseOperator):
 
     The task returns the same dictionary in every mode: ``run_id``, ``name``, ``status``, ``process_id``,
     ``agent_id``, ``stage``, ``created_at``, ``file_ids``, ``outputs`` (a dictionary) and ``url``. The XComs
-    ``run_id`` and ``run_url`` and the link "Kognitos run" are there as soon as the run has started.
+    ``run_id`` and ``run_url`` and the link "Kognitos run" are there as soon as the run has started. The events of
+    assets that are outlets of the task carry ``run_id``, ``url`` and ``outputs`` as their extra; outputs of more
+    than 64 KiB are left out there.
 
     :param process_id: the process to run; give this or ``process_name``. (templated)
     :param process_name: name of the process, looked up among the agent's processes. (templated)
@@ -72,6 +78,11 @@ class KognitosRunOperator(BaseOperator):
         retry adopts it. ``execution_timeout`` is honoured too, deferred or not.
     :param capacity_timeout: seconds to wait while the organization is at its limit of concurrent runs or
         requests; without a worker slot if ``deferrable``.
+    :param attention_after: call ``on_attention_callback`` when a run that the task waits for has not ended so long
+        after it was created, seconds or a timedelta. The wait goes on, and so does ``timeout``.
+    :param on_attention_callback: a function of the context or a notifier, or a list of those, as
+        ``on_failure_callback``. The context also has ``run``, the dictionary as returned so far, ``link``, its
+        ``url``, and ``age``, a timedelta. Called once per run, on Airflow before 3.3 once per run and attempt.
     :param success_statuses: statuses of a run that ended well.
     :param failure_statuses: statuses of a run that ended badly. Any other status means it goes on.
     :param reattach: whether to look for the run of an earlier attempt before starting one. ``False`` is
@@ -113,6 +124,8 @@ class KognitosRunOperator(BaseOperator):
         max_poll_interval: float = 60.0,
         timeout: float | timedelta | None = None,
         capacity_timeout: float = 3600.0,
+        attention_after: float | timedelta | None = None,
+        on_attention_callback: Callbacks | None = None,
         success_statuses: Sequence[str] | None = None,
         failure_statuses: Sequence[str] | None = None,
         reattach: bool = True,
@@ -134,12 +147,22 @@ class KognitosRunOperator(BaseOperator):
         self.max_poll_interval = seconds("max_poll_interval", max_poll_interval)
         self.timeout = None if timeout is None else seconds("timeout", timeout)
         self.capacity_timeout = seconds("capacity_timeout", capacity_timeout)
+        self.attention_after = None if attention_after is None else seconds("attention_after", attention_after)
+        self.on_attention_callback = callbacks_of("on_attention_callback", on_attention_callback)
         self.success_statuses = statuses("success_statuses", success_statuses, SUCCESS_STATUSES)
         self.failure_statuses = statuses("failure_statuses", failure_statuses, FAILURE_STATUSES)
         self.reattach = reattach
         self.kognitos_conn_id = kognitos_conn_id
         self._run: Run | None = None
         self._starting = False
+        self._seen: dict[str, Any] | None = None
+
+    @property
+    def output(self) -> RunOutput:
+        """Reference to what the task returns; ``output["outputs"]["total"]`` refers to one output of the run."""
+        from airflow_provider_kognitos.operators.output import RunOutput
+
+        return RunOutput(self)
 
     @cached_property
     def hook(self) -> KognitosHook:
@@ -170,8 +193,14 @@ class KognitosRunOperator(BaseOperator):
         return self._follow(context, self._start(starter, give_up_at), give_up_at)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Return the outputs of the run that has ended, or fail as it did."""
-        return finish(event, self._ends)
+        """Return the outputs of the run that has ended, or fail as it did; or wait on, once somebody is told."""
+        if is_attention(event):
+            from airflow_provider_kognitos.triggers.run import KognitosRunTrigger
+
+            trigger = KognitosRunTrigger(**event["trigger"])
+            self._attention(context, since=trigger.started_at).give(event["result"])
+            self._defer(trigger)
+        return self._finish(context, event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; if that failed, say what becomes of the run."""
@@ -190,6 +219,15 @@ class KognitosRunOperator(BaseOperator):
             if "timeout" in str(error).lower():
                 raise KognitosRunTimeoutError(f"The deferral of this task timed out ({error}). {fate}") from error
             raise KognitosPollError(f"The trigger of this task failed ({error}). {fate}") from error
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return which process ran, as which run, on which files; called by Airflow's OpenLineage provider only."""
+        from airflow_provider_kognitos.lineage.run import lineage_of
+
+        return lineage_of(self._seen, texts("files", self.files))
+
+    # Without it Airflow calls the one above for a task that failed, too; named for those who look for it.
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
     def on_kill(self) -> None:
         """Say what becomes of the run; nothing is sent, since the API has no cancel."""
@@ -279,22 +317,46 @@ class KognitosRunOperator(BaseOperator):
 
         self._run = run
         url = self.hook.run_url(run)
+        self._seen = result_of(run, url)
         self._announce(context, run, url)
         if not self.wait_for_completion:
-            return result_of(run, url)
+            return self._done(context, result_of(run, url))
         if not self._ends.live(run):
-            return finish(Outcome.ended(run).to_event(url), self._ends)
-        trigger = self._trigger(run, url, give_up_at)
+            return self._finish(context, Outcome.ended(run).to_event(url))
+        attention = self._attention(context)
+        attention.give_if_due(result_of(run, url))
+        trigger = self._trigger(run, url, give_up_at, attention.due_at(result_of(run, url)))
         if self.deferrable:
-            timeout = None
-            if trigger.deadline is not None:
-                # Only a net: the trigger looks once more at its deadline and says more than Airflow would.
-                patience = trigger.deadline - trigger.started_at + 2 * self.max_poll_interval + DEFERRAL_GRACE
-                timeout = timedelta(seconds=patience)
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
-        return finish(wait_for_run(self.hook.get_conn(), trigger.wait()).to_event(url), self._ends)
+            self._defer(trigger)
+        outcome = wait_for_run(
+            self.hook.get_conn(), trigger.wait(), on_attention=lambda run: attention.give(result_of(run, url))
+        )
+        return self._finish(context, outcome.to_event(url))
 
-    def _trigger(self, run: Run, url: str | None, give_up_at: float | None) -> KognitosRunTrigger:
+    def _defer(self, trigger: KognitosRunTrigger) -> NoReturn:
+        timeout = None
+        if trigger.deadline is not None:
+            # Only a net: the trigger looks once more at its deadline and says more than Airflow would.
+            patience = trigger.deadline - time.time() + 2 * self.max_poll_interval + DEFERRAL_GRACE
+            timeout = timedelta(seconds=max(patience, DEFERRAL_GRACE))
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+
+    def _attention(self, context: Context, since: float | None = None) -> Attention:
+        return Attention(context, self.attention_after, self.on_attention_callback, since)
+
+    def _finish(self, context: Context, event: Any) -> dict[str, Any]:
+        if isinstance(event, Mapping):
+            self._seen = event.get("result") or {"run_id": event.get("run_id")}
+        return self._done(context, finish(event, self._ends))
+
+    def _done(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        self._seen = result
+        tell_outlets(context, self.outlets, result)
+        return result
+
+    def _trigger(
+        self, run: Run, url: str | None, give_up_at: float | None, attention_at: float | None
+    ) -> KognitosRunTrigger:
         from airflow_provider_kognitos.triggers.run import KognitosRunTrigger
 
         now = time.time()
@@ -311,6 +373,7 @@ class KognitosRunOperator(BaseOperator):
             stage=run.stage,
             deadline=deadline,
             limit=limit,
+            attention_at=attention_at,
             poll_interval=self.poll_interval,
             max_poll_interval=self.max_poll_interval,
             success_statuses=self.success_statuses,

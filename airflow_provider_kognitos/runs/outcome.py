@@ -22,18 +22,19 @@ from airflow_provider_kognitos.exceptions import (
 if TYPE_CHECKING:
     from airflow_provider_kognitos.runs.decision import EndStatuses
 
-Kind = Literal["ended", "timeout", "error"]
+Kind = Literal["ended", "timeout", "error", "attention"]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """
-    How the wait for a run ended.
+    How the wait for a run ended, or what interrupts it.
 
     :param kind: ``ended``: the run did, well or badly; ``timeout``: the deadline passed; ``error``: the
-        service could not be asked any more.
+        service could not be asked any more; ``attention``: the run goes on, and takes longer than somebody
+        wanted to be left untold.
     :param run_id: the run.
-    :param run: the run as it ended, with its outputs; only for ``ended``.
+    :param run: the run as it ended, with its outputs, or as it goes on; for ``ended`` and ``attention``.
     :param message: what happened, for the other kinds.
     """
 
@@ -56,6 +57,11 @@ class Outcome:
     def error(cls, run_id: str, message: str) -> Outcome:
         """The service could not be asked any more."""
         return cls("error", run_id, message=message)
+
+    @classmethod
+    def attention(cls, run: Run) -> Outcome:
+        """The run goes on, and somebody wants to know."""
+        return cls("attention", run.id, run=run)
 
     def ended_run(self) -> Run:
         """
@@ -92,6 +98,11 @@ def result_of(run: Run, url: str | None) -> dict[str, Any]:
         "outputs": dict(run.outputs),
         "url": url,
     }
+
+
+def is_attention(event: Any) -> bool:
+    """Whether a trigger's event says that the run goes on and somebody is to be told."""
+    return isinstance(event, Mapping) and event.get("kind") == "attention"
 
 
 def finish(event: Any, ends: EndStatuses) -> dict[str, Any]:

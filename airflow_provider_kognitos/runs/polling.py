@@ -73,6 +73,7 @@ class Wait:
     :param ends: the statuses that end it.
     :param deadline: when to stop waiting, ``None`` for never.
     :param limit: what set the deadline, for the message.
+    :param attention_at: when to interrupt the wait, once, if the run still goes on; ``None`` for never.
     :param due: when to look next; right away if not given.
     :param status: the status last seen.
     :param url: the run's page, for the log.
@@ -84,6 +85,7 @@ class Wait:
     ends: EndStatuses = field(default_factory=EndStatuses)
     deadline: float | None = None
     limit: str = "timeout"
+    attention_at: float | None = None
     due: float = 0.0
     status: str | None = None
     url: str | None = None
@@ -92,9 +94,7 @@ class Wait:
 
     def begin(self, now: float) -> Wait:
         """Set the first look, within the first interval, and return this wait."""
-        self.due = now + self.cadence.first * random.uniform(0.5, 1.0)  # noqa: S311
-        if self.deadline is not None:
-            self.due = min(self.due, self.deadline)
+        self._look_in(self.cadence.first * random.uniform(0.5, 1.0), now)  # noqa: S311
         return self
 
     def news(self, run: Run, now: float) -> str | None:
@@ -109,12 +109,15 @@ class Wait:
         return f"{line}. {self.url}" if self.url else f"{line}."
 
     def on_run(self, run: Run, now: float) -> Outcome | None:
-        """Return how the wait ended, ``None`` if it goes on, after the run was seen."""
+        """Return how the wait ended or what interrupts it, ``None`` if it goes on, after the run was seen."""
         self.failures = 0
         self.status = run.status
         if not self.ends.live(run):
             return Outcome.ended(run)
-        return self._next(now)
+        attention = self.attention_at is not None and now >= self.attention_at
+        if attention:
+            self.attention_at = None
+        return self._next(now) or (Outcome.attention(run) if attention else None)
 
     def on_error(self, error: KognitosError, now: float) -> Outcome | None:
         """Return how the wait ended, ``None`` if it goes on, after the run could not be seen."""
@@ -147,7 +150,14 @@ class Wait:
                 f"Kognitos run {self.run_id} was still {_said(self.status)}: {self.limit} is over. The run "
                 "goes on, since the API has no cancel; a later attempt of this task adopts it.",
             )
-        self.due = now + max(self.interval(now) * random.uniform(0.9, 1.1), at_least)  # noqa: S311
-        if self.deadline is not None:
-            self.due = min(self.due, self.deadline)
+        self._look_in(max(self.interval(now) * random.uniform(0.9, 1.1), at_least), now, at_least)  # noqa: S311
         return None
+
+    def _look_in(self, pause: float, now: float, at_least: float = 0.0) -> None:
+        """Set the next look; a time that something hangs on is not overslept."""
+        times = [now + pause]
+        if self.deadline is not None:
+            times.append(self.deadline)
+        if self.attention_at is not None and self.attention_at > now:
+            times.append(max(self.attention_at, now + at_least))
+        self.due = min(times)

@@ -22,6 +22,7 @@ def wait_for_run(
     client: KognitosClient,
     wait: Wait,
     *,
+    on_attention: Callable[[Run], None] | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
@@ -29,12 +30,17 @@ def wait_for_run(
     Look at a run until its wait is over, and return how it ended.
 
     :param wait: what to wait for, how often to look and until when.
+    :param on_attention: called with the run when the wait is interrupted for it; the wait goes on after that.
     """
     while True:
         sleep(max(0.0, wait.due - clock()))
         _, outcome = look(client, wait, clock())
-        if outcome is not None:
+        if outcome is None:
+            continue
+        if outcome.kind != "attention" or outcome.run is None:
             return outcome
+        if on_attention is not None:
+            on_attention(outcome.run)
 
 
 def look(client: KognitosClient, wait: Wait, now: float) -> tuple[Run | None, Outcome | None]:

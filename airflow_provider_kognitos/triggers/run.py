@@ -20,8 +20,9 @@ class KognitosRunTrigger(BaseTrigger):
     """
     Wait for a run to end, together with all other runs that wait on the same connection.
 
-    Fires one event: how the wait ended, with all that the task returns (see ``runs/outcome.py``). All times
-    are absolute, so a triggerer that takes over from another keeps every deadline.
+    Fires one event: how the wait ended, with all that the task returns (see ``runs/outcome.py``); or, at
+    ``attention_at``, that the run still goes on, with the arguments of the trigger to wait on with. All times are
+    absolute, so a triggerer that takes over from another keeps every deadline.
 
     :param run_id: the run.
     :param process_id: its process; without it the run is asked for by its id alone.
@@ -30,6 +31,7 @@ class KognitosRunTrigger(BaseTrigger):
     :param started_at: when it was started or adopted, epoch seconds.
     :param deadline: when to stop waiting, epoch seconds, ``None`` for never.
     :param limit: what set the deadline, for the message.
+    :param attention_at: when to say that the run still goes on, epoch seconds, ``None`` for never.
     :param poll_interval: seconds between looks at first.
     :param max_poll_interval: seconds between looks at a run that takes long.
     :param success_statuses: statuses of a run that ended well.
@@ -49,6 +51,7 @@ class KognitosRunTrigger(BaseTrigger):
         stage: str = "",
         deadline: float | None = None,
         limit: str = "timeout",
+        attention_at: float | None = None,
         poll_interval: float = 15.0,
         max_poll_interval: float = 60.0,
         success_statuses: Sequence[str] = SUCCESS_STATUSES,
@@ -65,6 +68,7 @@ class KognitosRunTrigger(BaseTrigger):
         self.stage = stage
         self.deadline = deadline
         self.limit = limit
+        self.attention_at = attention_at
         self.poll_interval = poll_interval
         self.max_poll_interval = max_poll_interval
         self.success_statuses = list(success_statuses)
@@ -85,6 +89,7 @@ class KognitosRunTrigger(BaseTrigger):
                 "stage": self.stage,
                 "deadline": self.deadline,
                 "limit": self.limit,
+                "attention_at": self.attention_at,
                 "poll_interval": self.poll_interval,
                 "max_poll_interval": self.max_poll_interval,
                 "success_statuses": self.success_statuses,
@@ -104,6 +109,7 @@ class KognitosRunTrigger(BaseTrigger):
             ends=EndStatuses(self.success_statuses, self.failure_statuses),
             deadline=self.deadline,
             limit=self.limit,
+            attention_at=self.attention_at,
             status=self.status,
             url=self.url,
         ).begin(time.time())
@@ -119,7 +125,11 @@ class KognitosRunTrigger(BaseTrigger):
             open_client=self._open_client,
             tell=self.log.info,
         )
-        yield TriggerEvent(outcome.to_event(self.url))  # type: ignore[no-untyped-call]
+        event = outcome.to_event(self.url)
+        if outcome.kind == "attention" and outcome.run is not None:
+            # In the event and not in the arguments of the deferral, which dag.test() leaves out.
+            event["trigger"] = {**self.serialize()[1], "attention_at": None, "status": outcome.run.status}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """

@@ -14,7 +14,14 @@ from sandbox.service import base_environment
 
 FILES = sorted(path.name for path in EXAMPLES.glob("*.py"))
 #: The DAGs that are started by hand; an asset and the clock start the others.
-TRIGGERED = ("kognitos_invoice", "kognitos_chain_reconcile", "kognitos_mapped", "kognitos_sensor", "kognitos_taskflow")
+TRIGGERED = (
+    "kognitos_invoice",
+    "kognitos_attention",
+    "kognitos_chain_reconcile",
+    "kognitos_mapped",
+    "kognitos_sensor",
+    "kognitos_taskflow",
+)
 
 #: Older versions of Airflow warn of themselves when they are first imported.
 READ = """
@@ -67,6 +74,13 @@ def test_invoice(runs: Mapping[str, DagRun], emulator: LocalEmulator) -> None:
     assert run.task("book_invoice").xcom() == 1280.5
     uploaded = next(file for file in emulator.control.uploads() if file["id"] == result["file_ids"][0])
     assert uploaded["bytes"] == (EXAMPLES / "data" / "invoice-2041.txt").stat().st_size
+
+
+def test_attention_is_asked_for_by_nobody_if_the_run_is_quick(runs: Mapping[str, DagRun]) -> None:
+    run = runs["kognitos_attention"]
+    run.wait()
+    assert run.task("pay").xcom() == run.task("process_invoice").xcom()["outputs"]["total"]
+    assert "Does it wait for you?" not in run.task("process_invoice").log()
 
 
 def test_chain(runs: Mapping[str, DagRun], airflow: LocalAirflow) -> None:

@@ -18,6 +18,11 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 
+try:
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+except ImportError:
+    from airflow.utils.context import OutletEventAccessors
+
 #: Task state stores came with Airflow 3.3.
 STORES = (
     [True, False] if find_spec("airflow.sdk") and hasattr(import_module("airflow.sdk"), "NEVER_EXPIRE") else [False]
@@ -61,6 +66,7 @@ class Task:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     ti: TaskInstance | None = None
     deferrals: list[TaskDeferred] = field(default_factory=list)
+    outlet_events: OutletEventAccessors = field(default_factory=OutletEventAccessors)
 
     def clear(self) -> None:
         """What Airflow does to a task instance that is cleared while it doesn't run on a worker."""
@@ -82,10 +88,14 @@ class Task:
         return self._context()
 
     def _context(self) -> dict[str, Any]:
+        # A new one for each segment, as in Airflow.
+        self.outlet_events = OutletEventAccessors()
         context: dict[str, Any] = {
             "ti": self.ti,
+            "dag": None,
             "task": SimpleNamespace(retries=self.retries),
             "dag_run": SimpleNamespace(start_date=self.started, run_after=self.started),
+            "outlet_events": self.outlet_events,
         }
         if self.store is not None:
             context["task_state_store"] = self.store

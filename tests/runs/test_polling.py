@@ -165,6 +165,49 @@ def test_what_is_known_of_the_run_at_the_deadline_is_said(status: str | None, sa
     assert f"was still {said}: " in outcome.message
 
 
+# Attention.
+
+
+def test_a_run_that_goes_on_at_the_time_interrupts_the_wait_once() -> None:
+    waiting = wait(attention_at=START + 100)
+    going_on = run(status="Running")
+    assert waiting.on_run(going_on, START + 99) is None
+    assert waiting.due == START + 100
+    assert waiting.on_run(going_on, START + 100) == Outcome.attention(going_on)
+    assert waiting.due > START + 100
+    assert waiting.on_run(going_on, START + 200) is None
+
+
+def test_a_run_that_has_ended_by_then_interrupts_nothing() -> None:
+    waiting = wait(attention_at=START + 100)
+    ended = run(status="Succeeded")
+    assert waiting.on_run(ended, START + 100) == Outcome.ended(ended)
+
+
+def test_a_wait_that_is_over_is_not_interrupted() -> None:
+    waiting = wait(attention_at=START + 100, deadline=START + 100)
+    outcome = waiting.on_run(run(status="Running"), START + 100)
+    assert outcome is not None
+    assert outcome.kind == "timeout"
+
+
+def test_the_first_look_is_not_later_than_the_time_for_attention() -> None:
+    assert wait(attention_at=START + 1).begin(START).due == START + 1
+
+
+def test_a_run_that_could_not_be_seen_interrupts_the_wait_as_soon_as_it_is() -> None:
+    waiting = wait(attention_at=START + 100)
+    assert waiting.on_error(SERVER_ERROR, START + 100) is None
+    assert waiting.due > START + 100
+    assert waiting.on_run(run(status="Running"), START + 120) == Outcome.attention(run(status="Running"))
+
+
+def test_attention_does_not_make_a_look_before_the_service_wants_one() -> None:
+    waiting = wait(attention_at=START + 5)
+    waiting.on_error(KognitosRateLimitError("too many", status_code=429, retry_after=40), START)
+    assert waiting.due == pytest.approx(START + 40)
+
+
 # Failures.
 
 

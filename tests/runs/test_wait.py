@@ -68,6 +68,25 @@ def test_a_run_that_ended_just_before_the_deadline_has_ended() -> None:
     assert waited(client, deadline=client.clock() + 100).ended_run().status == "Failed"
 
 
+def test_an_interruption_is_told_with_the_run_and_the_wait_goes_on() -> None:
+    client = Scripted(Clock(), run())
+    client.clock.at(300, lambda: client.end("run-1", "Succeeded"))
+    told: list[tuple[str, float]] = []
+    began = client.clock()
+    wait = Wait("run-1", began, attention_at=began + 100).begin(began)
+
+    outcome = wait_for_run(
+        client,  # type: ignore[arg-type]
+        wait,
+        on_attention=lambda run: told.append((run.status, client.clock() - began)),
+        clock=client.clock,
+        sleep=client.clock.sleep,
+    )
+
+    assert outcome.kind == "ended"
+    assert told == [("Running", 100)]
+
+
 def test_a_service_that_is_away_for_a_while_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:
     client = Scripted(Clock(), run())
     client.got = iter([AWAY] * 4)

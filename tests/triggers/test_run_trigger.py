@@ -24,6 +24,7 @@ words = st.lists(st.text(min_size=1), min_size=1, max_size=3)
             "run_id": st.text(min_size=1),
             "started_at": seconds,
             "deadline": st.none() | seconds,
+            "attention_at": st.none() | seconds,
             "poll_interval": seconds,
             "max_poll_interval": seconds,
             "success_statuses": words,
@@ -41,7 +42,14 @@ def test_what_is_stored_makes_the_same_trigger_again(arguments: dict[str, Any]) 
 @given(value=st.one_of(st.integers(), st.text(), st.binary(), st.lists(st.binary()), st.none()))
 def test_an_operator_takes_no_argument_that_its_trigger_could_not_store(value: Any) -> None:
     """So a deferral cannot fail on its arguments after the run was started."""
-    for argument in ("poll_interval", "max_poll_interval", "timeout", "success_statuses", "failure_statuses"):
+    for argument in (
+        "poll_interval",
+        "max_poll_interval",
+        "timeout",
+        "attention_after",
+        "success_statuses",
+        "failure_statuses",
+    ):
         try:
             operator = KognitosRunOperator(task_id="task", process_id="p", **{argument: value})
         except KognitosConfigError:
