@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DOCS := .venvs/docs
 INSTALL := $(BIN)/python constraints/install.py --airflow $(AIRFLOW)
-SOURCES := airflow_provider_kognitos dags_examples sandbox tests constraints compose benchmarks noxfile.py
+SOURCES := airflow_provider_kognitos dags_examples sandbox tests constraints compose benchmarks docs/roles.py noxfile.py
 
 # Pins and what the package asks for: a change of either installs anew.
 PINS := pyproject.toml constraints/install.py $(wildcard constraints/airflow-$(AIRFLOW)-*.txt)

@@ -17,6 +17,7 @@ from .e2e.deaths.endings import SUPPORTED
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
+WORKFLOWS = sorted(path.stem for path in (GITHUB / "workflows").glob("*.yml"))
 
 
 def workflow(name: str) -> dict[str, Any]:
@@ -47,6 +48,27 @@ def test_what_github_reads_can_be_read(path: Path) -> None:
     assert isinstance(yaml.safe_load(path.read_text()), dict)
 
 
-@pytest.mark.parametrize("name", ["tests", "release", "docs"])
+def test_pins_are_tested_on_the_python_they_were_made_for() -> None:
+    matrix = workflow("tests")["jobs"]["matrix"]["strategy"]["matrix"]
+    left_out = {(pair["airflow"], pair["python"]) for pair in matrix["exclude"]}
+    made = {tuple(path.stem.split("-")[1::2]) for path in (ROOT / "constraints").glob("airflow-*-python-*.txt")}
+    assert made - left_out == made
+    assert {python for _, python in made} <= set(matrix["python"])
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_actions_are_pinned_by_version(name: str) -> None:
+    used = re.findall(r"uses: (\S+)", (GITHUB / "workflows" / f"{name}.yml").read_text())
+    assert [action for action in used if not re.fullmatch(r"\./\S+|\S+@v\d+(\.\d+)*", action)] == []
+
+
+def test_nothing_is_published_untested_and_only_that_job_may_speak_for_the_project() -> None:
+    jobs = workflow("release")["jobs"]
+    assert set(jobs["publish"]["needs"]) == {"tests", "build"}
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert [name for name, job in jobs.items() if "permissions" in job] == ["publish"]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_workflow_may_only_read_unless_a_job_says_otherwise(name: str) -> None:
     assert workflow(name)["permissions"] == {"contents": "read"}
