@@ -51,6 +51,12 @@ class RunOutput(PlainXComArg):
     def resolve(self, context: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Return the part of the run dictionary that is meant."""
         value: Any = super().resolve(context, *args, **kwargs)
+        if not self.path or isinstance(value, Mapping):
+            return self._part(value)
+        # Seen from outside of a mapped task group a task has as many return values as the group has instances.
+        return [self._part(one) for one in value]
+
+    def _part(self, value: Any) -> Any:
         for key in self.path:
             value = value[key]
         return value

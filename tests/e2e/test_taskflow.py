@@ -7,6 +7,13 @@ from sandbox.emulator import LocalEmulator
 LINK = "Kognitos run"
 
 
+def links_of(task: TaskInstance) -> dict[str, str | None]:
+    """The task's buttons; Airflow 2 tells those of a mapped instance to its own UI only, which reads this XCom."""
+    if task.api.is_v1 and task.map_index >= 0:
+        return {LINK: task.xcom("run_url")}
+    return task.extra_links()
+
+
 def test_outputs_ids_and_arguments_go_from_task_to_task(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
     airflow.api.wait_for_dags("e2e_taskflow", "e2e_on_booked")
     airflow.api.unpause("e2e_on_booked")
@@ -41,7 +48,7 @@ def test_each_mapped_instance_has_its_run_and_its_link(airflow: LocalAirflow, em
             task = dag_run.task(task_id, index)
             result = task.xcom()
             assert result["outputs"]["customer"] == customer
-            assert task.extra_links() == {LINK: result["url"]}
+            assert links_of(task) == {LINK: result["url"]}
             links.add(result["url"])
     assert len(links) == 4
     assert len(emulator.runs_of(dag_run.run_id)) == 4
@@ -63,5 +70,5 @@ def test_somebody_is_called_once_when_a_run_takes_long_and_the_wait_goes_on(
         (call,) = task.xcom("calls")
         assert (call["run_id"], call["link"]) == (result["run_id"], result["url"])
         assert 4 <= call["age"] < 12
-        assert task.extra_links() == {LINK: result["url"]}
+        assert links_of(task) == {LINK: result["url"]}
     assert len(emulator.runs_of(dag_run.run_id)) == 4

@@ -75,6 +75,12 @@ def test_any_part_of_what_a_run_returns_can_be_named(run: KognitosRunOperator, p
 
 
 @needs_airflow_3
+def test_a_part_is_taken_of_each_run_of_a_mapped_task_group(run: KognitosRunOperator) -> None:
+    instance = Instance(return_value=[RESULT, {**RESULT, "outputs": {"total": 8}}])
+    assert run.output["outputs"]["total"].resolve({"ti": instance}) == [7, 8]
+
+
+@needs_airflow_3
 def test_an_output_that_is_not_there_is_named_in_the_error(run: KognitosRunOperator) -> None:
     with pytest.raises(KeyError, match="sum"):
         resolved(run.output["outputs"]["sum"])

@@ -50,19 +50,29 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEmulator
 @pytest.fixture(scope="session")
 def airflow(emulator: LocalEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     home = tmp_path_factory.mktemp("airflow")
-    with LocalAirflow(home, [EXAMPLES], connections={"kognitos_default": connection(emulator)}) as airflow:
+    dags = [EXAMPLES, HERE / "dags"]
+    with LocalAirflow(home, dags, connections={"kognitos_default": connection(emulator)}) as airflow:
         create_pool(airflow)
-        airflow.api.wait_for_dags("kognitos_invoice")
+        airflow.api.wait_for_dags("kognitos_invoice", "kognitos_sensor", "ui_on_worker")
         yield airflow
 
 
 @pytest.fixture(scope="session")
-def browser(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """A browser that is signed in."""
+def programs() -> tuple[str, str]:
+    """Where Chromium and its driver are."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         missing = "The tests of the web UI need chromium and chromedriver: apt-get install chromium chromium-driver."
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+    return chromium, driver
+
+
+@pytest.fixture(scope="session")
+def browser(
+    programs: tuple[str, str], airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[webdriver.Chrome]:
+    """A browser that is signed in."""
+    chromium, driver = programs
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "--window-size=1280,860"):

@@ -16,6 +16,13 @@ from .conftest import Shot
 
 DIALOG = "//*[@role='dialog']"
 KEY = "a-key-of-nobody"
+FURTHER = {
+    "web_url": "https://ui.example.com/kognitos",
+    "timeout": 12.5,
+    "requests_per_minute": 90,
+    "deployment": "blue & green",
+    "verify": "/etc/ssl/example.pem",
+}
 
 
 def choose(box: WebElement, option: str) -> None:
@@ -43,17 +50,20 @@ def test_form_shows_and_saves_what_a_connection_has(browser: Chrome, airflow: Lo
     assert [option.text for option in options] == ["us", "eu", "uk"]
     choose(region, "eu")
     browser.find_element(By.NAME, "element_agent_id").send_keys("an-agent")
-    for name in ("web_url", "timeout", "requests_per_minute", "deployment", "verify"):
-        assert browser.find_element(By.NAME, f"element_{name}")
     shot("connection-form")
+    for name, value in FURTHER.items():
+        box = browser.find_element(By.NAME, f"element_{name}")
+        box.send_keys(Keys.CONTROL, "a")
+        box.send_keys(str(value))
 
     browser.find_element(By.XPATH, f"{DIALOG}//button[contains(., 'Save')]").click()
     airflow.api.wait_until(lambda: bool(saved(airflow)), "the connection to be saved", 30)
     connection = saved(airflow)
     assert connection["conn_type"] == "kognitos"
-    extra = json.loads(connection["extra"])
-    assert (extra["region"], extra["agent_id"], extra["timeout"]) == ("eu", "an-agent", 30)
+    assert json.loads(connection["extra"]) == {"region": "eu", "agent_id": "an-agent", **FURTHER}
     assert KEY not in json.dumps(connection)
+    (whole,) = json.loads(airflow.cli("connections", "get", "kognitos_eu", "--output", "json").splitlines()[-1])
+    assert whole["password"] == KEY
 
 
 def saved(airflow: LocalAirflow) -> dict[str, str]:

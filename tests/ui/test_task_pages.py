@@ -7,6 +7,7 @@ from selenium.webdriver.common.by import By
 
 from sandbox.airflow import LocalAirflow
 from sandbox.emulator import LocalEmulator
+from sandbox.kognitos import AGENT
 
 from .conftest import Shot
 
@@ -46,6 +47,26 @@ def test_button_leads_to_the_run_from_its_start_to_its_end(
         browser.get(f"{airflow.url}/dags/kognitos_invoice/runs/{run.run_id}")
         browser.find_element(By.XPATH, "//*[contains(text(), 'book_invoice')]")
         shot("dag-run")
+    finally:
+        emulator.control.play({})
+
+
+def test_button_is_there_while_the_task_is_running(
+    browser: Chrome, airflow: LocalAirflow, emulator: LocalEmulator
+) -> None:
+    emulator.control.play({"rules": [{"steps": [{"status": "Running", "seconds": 3600}], "outputs": OUTPUTS}]})
+    try:
+        dag_run = airflow.api.trigger_dag("ui_on_worker")
+        task = dag_run.task("run")
+        task.wait_for_xcom("run_url")
+        (started,) = emulator.runs_of(dag_run.run_id)
+        browser.get(f"{airflow.url}/dags/ui_on_worker/runs/{dag_run.run_id}/tasks/run/details")
+        assert link(browser) == (
+            f"https://app.kognitos.com/department/{AGENT}/processes/process-invoice/run/{started['id']}"
+        )
+        assert task.state == "running"
+        emulator.control.change_run(started["id"], status="Succeeded")
+        dag_run.wait("success")
     finally:
         emulator.control.play({})
 
