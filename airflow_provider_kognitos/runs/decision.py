@@ -18,7 +18,7 @@ from airflow_provider_kognitos.runs.identity import Marker
 CLOCK_SKEW = timedelta(minutes=5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EndStatuses:
     """
     The statuses that end a run for a task; every other word, documented or not, means it goes on.

@@ -36,7 +36,7 @@ GROWTH = 0.1
 _DOCUMENTED = frozenset((*LIVE_STATUSES, *SUCCESS_STATUSES, *FAILURE_STATUSES))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cadence:
     """
     How often to look at a run.

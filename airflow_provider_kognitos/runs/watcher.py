@@ -19,16 +19,14 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from asgiref.sync import sync_to_async
-
 from airflow_provider_kognitos.exceptions import (
     KognitosAuthError,
     KognitosConnectionError,
     KognitosError,
-    KognitosPollError,
     KognitosRateLimitError,
     KognitosServerError,
 )
+from airflow_provider_kognitos.runs.opening import Opening
 from airflow_provider_kognitos.runs.outcome import Outcome
 from airflow_provider_kognitos.runs.polling import pause_asked_for
 
@@ -50,7 +48,7 @@ EARLY = 0.2
 PAUSE = 15.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """The runs that one list shows. Without a process each run is asked for by its id."""
 
@@ -61,11 +59,21 @@ class Group:
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One trigger's place among those who wait; ``looks`` brings lines for its log and last the outcome."""
+    """
+    One trigger's place among those who wait. There may be thousands, so it is kept small.
+
+    :param tell: takes a line for the log; called in the context of the trigger, by which Airflow finds its task's log.
+    """
 
     group: Group
     wait: Wait
-    looks: asyncio.Queue[str | Outcome] = field(default_factory=asyncio.Queue)
+    tell: Callable[[str], None]
+    outcome: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+
+    def say(self, line: str) -> None:
+        """Have a line logged; later, so that an error there is none of the watcher's."""
+        self.outcome.get_loop().call_soon(self.tell, line, context=self.context)
 
 
 class RunWatcher:
@@ -83,11 +91,9 @@ class RunWatcher:
         self, conn_id: str, open_client: Callable[[], KognitosClient], clock: Callable[[], float] = time.time
     ) -> None:
         self._conn_id = conn_id
-        self._open_client = open_client
         self._clock = clock
-        self._client: KognitosClient | None = None
-        self._key_refused = False
         self._pool = ThreadPoolExecutor(REQUESTS_AT_ONCE, "kognitos-watcher")
+        self._opening = Opening(conn_id, open_client, owner="kognitos-run-watcher", pool=self._pool)
         # Waiting for a thread is done here and not in the pool's queue: a pause, or a trigger that leaves, keeps
         # what has not been sent from being sent.
         self._free = asyncio.Semaphore(REQUESTS_AT_ONCE)
@@ -120,12 +126,10 @@ class RunWatcher:
         watcher = watchers.get(conn_id)
         if watcher is None:
             watcher = watchers[conn_id] = cls(conn_id, open_client)
-        ticket = Ticket(group, wait)
+        ticket = Ticket(group, wait, tell)
         watcher._join(ticket)
         try:
-            while isinstance(look := await ticket.looks.get(), str):
-                tell(look)
-            return look
+            return await ticket.outcome
         finally:
             watcher._leave(ticket)
             if not watcher._tickets:
@@ -175,8 +179,7 @@ class RunWatcher:
         finally:
             self._disappear()
             self._pool.shutdown(wait=False, cancel_futures=True)
-            if self._client is not None:
-                self._client.close()
+            self._opening.close()
 
     def _all(self) -> Iterator[Ticket]:
         return (ticket for runs in self._tickets.values() for tickets in runs.values() for ticket in tickets)
@@ -203,7 +206,7 @@ class RunWatcher:
         self._looked_at = self._clock()
         due = {group: run_ids for group in self._tickets if (run_ids := self._due(group))}
         try:
-            client = await self._ready()
+            client = await self._opening.get()
         except KognitosError as error:
             for group, run_ids in due.items():
                 self._missed(group, run_ids, error)
@@ -269,7 +272,7 @@ class RunWatcher:
     def _seen(self, tickets: Iterable[Ticket], run: Run) -> None:
         for ticket in tickets:
             if line := ticket.wait.news(run, self._looked_at):
-                ticket.looks.put_nowait(line)
+                ticket.say(line)
             self._end(ticket, ticket.wait.on_run(run, self._looked_at))
 
     def _missed(self, group: Group, run_ids: Iterable[str], error: KognitosError) -> None:
@@ -277,54 +280,19 @@ class RunWatcher:
         log.warning("Could not ask about %s waiting Kognitos run(s): %s", len(tickets), error)
         if isinstance(error, KognitosRateLimitError):
             self._paused_until = max(self._paused_until, self._clock() + (pause_asked_for(error) or PAUSE))
-        self._key_refused = self._key_refused or isinstance(error, KognitosAuthError)
+        if isinstance(error, KognitosAuthError):
+            self._opening.refused()
         for ticket in tickets:
             if not isinstance(error, KognitosRateLimitError):
-                ticket.looks.put_nowait(f"Could not ask about Kognitos run {ticket.wait.run_id}: {error}")
+                ticket.say(f"Could not ask about Kognitos run {ticket.wait.run_id}: {error}")
             self._end(ticket, ticket.wait.on_error(error, self._looked_at))
 
     def _end(self, ticket: Ticket, outcome: Outcome | None) -> None:
         if outcome is not None:
-            ticket.looks.put_nowait(outcome)
+            if not ticket.outcome.done():
+                ticket.outcome.set_result(outcome)
             self._leave(ticket)
-
-    async def _ready(self) -> KognitosClient:
-        """
-        Return the client; a new one if its key was refused, since that may have been changed meanwhile.
-
-        :raises KognitosError: the connection could not be read, or cannot work.
-        """
-        if self._client is not None and self._key_refused:
-            self._client.close()
-            self._client = None
-        if self._client is None:
-            # The way by which every supported Airflow lets a thread of the triggerer read a connection.
-            opening = asyncio.create_task(
-                sync_to_async(self._open_client, thread_sensitive=False, executor=self._pool)(),
-                name=f"kognitos-run-watcher {self._conn_id} opens its client",
-            )
-            try:
-                # Not to be cut off: the triggerer of Airflow 3.1 would take the answer to the question it then no
-                # longer waits for as that to its next one, and die of it.
-                self._client = await asyncio.shield(opening)
-            except asyncio.CancelledError:
-                opening.add_done_callback(_close_unused)
-                raise
-            except KognitosError:
-                raise
-            except Exception as error:  # noqa: BLE001 - raised again, as a look that failed
-                # Only the kind: the text of a foreign error may hold the whole connection.
-                raise KognitosPollError(
-                    f"Connection {self._conn_id!r} could not be read: {type(error).__name__}."
-                ) from None
-            self._key_refused = False
-        return self._client
 
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
-
-
-def _close_unused(opening: asyncio.Task[KognitosClient]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()

@@ -71,8 +71,8 @@ class KognitosRunTrigger(BaseTrigger):
         self.attention_at = attention_at
         self.poll_interval = poll_interval
         self.max_poll_interval = max_poll_interval
-        self.success_statuses = list(success_statuses)
-        self.failure_statuses = list(failure_statuses)
+        self.success_statuses = tuple(success_statuses)
+        self.failure_statuses = tuple(failure_statuses)
         self.status = status
         self.url = url
         self.kognitos_conn_id = kognitos_conn_id
@@ -92,8 +92,8 @@ class KognitosRunTrigger(BaseTrigger):
                 "attention_at": self.attention_at,
                 "poll_interval": self.poll_interval,
                 "max_poll_interval": self.max_poll_interval,
-                "success_statuses": self.success_statuses,
-                "failure_statuses": self.failure_statuses,
+                "success_statuses": list(self.success_statuses),
+                "failure_statuses": list(self.failure_statuses),
                 "status": self.status,
                 "url": self.url,
                 "kognitos_conn_id": self.kognitos_conn_id,
@@ -123,7 +123,7 @@ class KognitosRunTrigger(BaseTrigger):
             Group(self.process_id, self.agent_id, self.stage),
             conn_id=self.kognitos_conn_id,
             open_client=self._open_client,
-            tell=self.log.info,
+            tell=self._tell,
         )
         event = outcome.to_event(self.url)
         if outcome.kind == "attention" and outcome.run is not None:
@@ -143,6 +143,9 @@ class KognitosRunTrigger(BaseTrigger):
             self.run_id,
             self.url or "",
         )
+
+    def _tell(self, line: str) -> None:
+        self.log.info(line)
 
     def _open_client(self) -> KognitosClient:
         from airflow_provider_kognitos.hooks.kognitos import KognitosHook

@@ -23,7 +23,8 @@ time.sleep(600)
 
 #: A process that starts that command as a service, and waits.
 PARENT = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs in the background ignore it
 from pathlib import Path
 from sandbox.service import Service, base_environment
 home = Path(sys.argv[1])
