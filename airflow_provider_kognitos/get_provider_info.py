@@ -7,6 +7,8 @@ from typing import Any
 from airflow_provider_kognitos import __version__
 
 INTEGRATION = "Kognitos"
+ASSETS = "airflow_provider_kognitos.assets.kognitos"
+ASSET_URIS = {"schemes": ["kognitos"], "handler": f"{ASSETS}.sanitize_uri", "factory": f"{ASSETS}.create_asset"}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -26,7 +28,10 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks.kognitos"),
         "operators": _modules("operators.run", "operators.file"),
         "sensors": _modules("sensors.run"),
-        "triggers": _modules("triggers.run"),
+        "triggers": _modules("triggers.run", "triggers.event"),
+        "asset-uris": [{**ASSET_URIS, "to_openlineage_converter": f"{ASSETS}.convert_asset_to_openlineage"}],
+        # What Airflow 2 calls an asset.
+        "dataset-uris": [ASSET_URIS],
         "extra-links": ["airflow_provider_kognitos.links.run.KognitosRunLink"],
         "connection-types": [
             {

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kognitos.runs.outcome import for_asset_event
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-log = logging.getLogger(__name__)
-
-#: Bytes of outputs, as JSON, that an event carries at most: Airflow keeps every event, and reads all that started a
-#: DAG run at once.
-LARGEST_OUTPUTS = 64 * 1024
 
 
 def tell_outlets(context: Context, outlets: Iterable[Any], result: Mapping[str, Any]) -> None:
@@ -31,16 +25,10 @@ def tell_outlets(context: Context, outlets: Iterable[Any], result: Mapping[str, 
     assets = [outlet for outlet in outlets if _is_asset(outlet)]
     if not assets:
         return
-    extra = {"run_id": result["run_id"], "url": result["url"], "outputs": result["outputs"]}
-    size = len(json.dumps(result["outputs"]).encode())
-    if size > LARGEST_OUTPUTS:
-        del extra["outputs"]
-        log.warning(
-            "The outputs of Kognitos run %s have %s bytes, which is too much for an asset event: it carries the id "
-            "and the address of the run only. The outputs are in the return value of this task.",
-            result["run_id"],
-            f"{size:,}",
-        )
+    extra = for_asset_event(
+        {name: result[name] for name in ("run_id", "url", "outputs")},
+        "They are in the return value of this task.",
+    )
     events: Any = context["outlet_events"]
     for asset in assets:
         events[asset].extra.update(extra)

@@ -6,6 +6,8 @@ The event carries all that the task returns, so that a resumed worker needs no r
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +23,12 @@ from airflow_provider_kognitos.exceptions import (
 
 if TYPE_CHECKING:
     from airflow_provider_kognitos.runs.decision import EndStatuses
+
+log = logging.getLogger(__name__)
+
+#: Bytes of outputs, as JSON, that an asset event carries at most: Airflow keeps every event, and reads all that
+#: started a DAG run at once.
+LARGEST_OUTPUTS = 64 * 1024
 
 Kind = Literal["ended", "timeout", "error", "attention"]
 
@@ -98,6 +106,25 @@ def result_of(run: Run, url: str | None) -> dict[str, Any]:
         "outputs": dict(run.outputs),
         "url": url,
     }
+
+
+def for_asset_event(result: Mapping[str, Any], elsewhere: str) -> dict[str, Any]:
+    """
+    Return what an asset event says of a run: without its outputs if these have more than 64 KiB.
+
+    :param result: the run as a task returns it, or a part of that.
+    :param elsewhere: where the outputs can be had then, for the log.
+    """
+    size = len(json.dumps(result["outputs"]).encode())
+    if size <= LARGEST_OUTPUTS:
+        return dict(result)
+    log.warning(
+        "The outputs of Kognitos run %s have %s bytes, which is too much for an asset event: it goes without them. %s",
+        result["run_id"],
+        f"{size:,}",
+        elsewhere,
+    )
+    return {name: value for name, value in result.items() if name != "outputs"}
 
 
 def is_attention(event: Any) -> bool:

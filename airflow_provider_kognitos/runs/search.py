@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_kognitos.runs.decision import CLOCK_SKEW, OwnRun
 from airflow_provider_kognitos.runs.identity import Marker
+from airflow_provider_kognitos.runs.order import Order
 
 if TYPE_CHECKING:
     from airflow_provider_kognitos.api.client import KognitosClient
-    from airflow_provider_kognitos.api.models import Run
 
 log = logging.getLogger(__name__)
 
 MAX_PAGES = 50
-#: So many items in falling order are taken as a sign that the list is ordered, newest first.
-ORDERED_AFTER = 10
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def search(
     :raises KognitosError: the list could not be read.
     """
     found: list[OwnRun] = []
-    order = _Order()
+    order = Order()
     token: str | None = None
     for _ in range(max_pages):
         page = client.runs_page(process_id, agent_id, stage=stage, continuation_token=token)
@@ -76,24 +74,3 @@ def search(
         len(found),
     )
     return Sighting(tuple(found), complete=False)
-
-
-class _Order:
-    """Whether a list has been falling in time so far, and how far down."""
-
-    def __init__(self) -> None:
-        self._seen = 0
-        self._falling = True
-        self._lowest: datetime | None = None
-
-    def see(self, run: Run) -> None:
-        self._seen += 1
-        if run.created_at is None or (self._lowest is not None and run.created_at > self._lowest):
-            self._falling = False
-        else:
-            self._lowest = run.created_at
-
-    def fell_below(self, moment: datetime) -> bool:
-        if not self._falling or self._lowest is None or self._seen < ORDERED_AFTER:
-            return False
-        return self._lowest < moment
