@@ -6,6 +6,7 @@ VENV ?= .venv
 
 BIN := $(VENV)/bin
 DOCS := .venvs/docs
+BENCH := .venvs/bench
 INSTALL := $(BIN)/python constraints/install.py --airflow $(AIRFLOW)
 SOURCES := airflow_provider_kognitos dags_examples sandbox tests constraints compose benchmarks docs/roles.py noxfile.py
 
@@ -14,7 +15,7 @@ PINS := pyproject.toml constraints/install.py $(wildcard constraints/airflow-$(A
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo standalone test test-matrix lint types unit e2e ui smoke deaths storm coverage build docs docs-serve constraints clean
+.PHONY: help venv demo standalone test test-matrix lint types unit e2e ui smoke deaths storm bench coverage build docs docs-serve constraints clean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
@@ -64,6 +65,9 @@ deaths: $(VENV)/.dev ## the table of what happens when things die, played on eve
 storm: $(VENV)/.dev ## 500 runs while the service fails and processes die; STORM="--runs 60 --seed 7" for others
 	$(BIN)/python -m benchmarks.storm $(STORM)
 
+bench: $(BENCH)/.bench ## what waiting costs, beside other providers, into benchmarks/RESULTS.md; about ten minutes
+	$(BENCH)/bin/python -m benchmarks.bench
+
 coverage: $(VENV)/.dev ## report on the lines and branches that the tests have run; fails below 95 %
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=95
@@ -103,4 +107,10 @@ $(VENV)/.dev: $(PINS) | $(BIN)/python
 $(DOCS)/.docs: constraints/docs.txt
 	$(PYTHON) -m venv $(DOCS)
 	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints/docs.txt
+	@touch $@
+
+$(BENCH)/.bench: constraints/bench.txt pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints/bench.txt
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

@@ -1,0 +1,1 @@
+"""Many triggers that wait in one event loop, ours beside those of other providers."""
