@@ -9,13 +9,13 @@ from contextlib import suppress
 
 import psutil
 
+from benchmarks.processes import task_processes
 from sandbox.airflow import LocalAirflow
 
 #: What dies, by weight. A supervisor that dies alone leaves a task behind that Airflow believes dead.
 VICTIMS = {"task": 75, "task and supervisor": 8, "supervisor": 7, "triggerer": 10}
 #: No task is killed while fewer are at work: the last one left would die at every stroke and use up its retries.
 CROWD = 4
-_EXECUTOR = "airflow worker -- LocalExecutor:"
 
 
 class Killer(threading.Thread):
@@ -56,7 +56,7 @@ class Killer(threading.Thread):
             self._airflow.kill_component("triggerer")
             self._airflow.services["triggerer"].start()
         else:
-            tasks = self._tasks()
+            tasks = task_processes(self._airflow)
             if len(tasks) < CROWD:
                 return
             task = self._rng.choice(tasks)
@@ -67,13 +67,3 @@ class Killer(threading.Thread):
                 if "task" in victim:
                     task.kill()
         self.kills[victim] += 1
-
-    def _tasks(self) -> list[psutil.Process]:
-        """The processes that execute a task now, each the child of one of the executor's."""
-        found = []
-        for process in self._airflow.services["scheduler"].processes():
-            with suppress(psutil.NoSuchProcess):
-                parent = process.parent()
-                if parent is not None and " ".join(parent.cmdline()).startswith(_EXECUTOR):
-                    found.append(process)
-        return found

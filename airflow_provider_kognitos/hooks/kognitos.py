@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -365,6 +364,8 @@ class KognitosHook(BaseHook):
 
 
 def _nothing_named(name: str, agent: str, processes: Sequence[Process]) -> str:
+    from difflib import get_close_matches
+
     by_lower = {process.name.casefold(): process.name for process in processes}
     near = [by_lower[match] for match in get_close_matches(name.casefold(), by_lower, n=3)]
     hint = f"Near to it: {', '.join(map(repr, near))}." if near else "None comes near it."

@@ -23,7 +23,7 @@ from airflow_provider_kognitos.links.run import RUN_URL, KognitosRunLink
 from airflow_provider_kognitos.operators.arguments import inputs_of_run, seconds, statuses, texts
 from airflow_provider_kognitos.operators.attention import Attention, Callbacks, callbacks_of
 from airflow_provider_kognitos.operators.outlets import tell_outlets
-from airflow_provider_kognitos.runs.decision import EndStatuses
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.outcome import Outcome, finish, is_attention, result_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kognitos.runs.decision import Attempt, EndStatuses
+from airflow_provider_kognitos.runs.decision import Attempt
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.identity import Marker, fingerprint_of, identity_of
 
 if TYPE_CHECKING:

@@ -7,36 +7,16 @@ start a second run beside a live one; a clear must start a new one, unless it as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, SUCCESS_STATUSES, Run
+from airflow_provider_kognitos.api.models import Run
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.identity import Marker
 
 #: How far the clocks of the service and of Airflow may be apart.
 CLOCK_SKEW = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class EndStatuses:
-    """
-    The statuses that end a run for a task; every other word, documented or not, means it goes on.
-
-    :param success: statuses of a run that ended well.
-    :param failure: statuses of a run that ended badly.
-    """
-
-    success: Sequence[str] = SUCCESS_STATUSES
-    failure: Sequence[str] = FAILURE_STATUSES
-
-    def succeeded(self, run: Run) -> bool:
-        """Whether the run ended well."""
-        return run.status in self.success
-
-    def live(self, run: Run) -> bool:
-        """Whether the run goes on."""
-        return run.status not in self.success and run.status not in self.failure
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from airflow_provider_kognitos.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_kognitos.runs.decision import EndStatuses
+    from airflow_provider_kognitos.runs.ends import EndStatuses
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from airflow_provider_kognitos.exceptions import (
     KognitosNotFoundError,
     KognitosRateLimitError,
 )
-from airflow_provider_kognitos.runs.decision import EndStatuses
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.outcome import Outcome
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from airflow_provider_kognitos.exceptions import (
 from airflow_provider_kognitos.links.run import RUN_URL, KognitosRunLink
 from airflow_provider_kognitos.operators.arguments import seconds, statuses
 from airflow_provider_kognitos.operators.attention import Attention, Callbacks, callbacks_of
-from airflow_provider_kognitos.runs.decision import EndStatuses
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.outcome import Outcome, finish, is_attention, result_of
 from airflow_provider_kognitos.runs.polling import Wait
 from airflow_provider_kognitos.runs.wait import look

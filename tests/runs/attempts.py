@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_kognitos.api.models import Run
 from airflow_provider_kognitos.exceptions import KognitosCapacityError, KognitosRateLimitError
 from airflow_provider_kognitos.runs.attempt import attempt_of
-from airflow_provider_kognitos.runs.decision import EndStatuses
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.identity import Marker
 from airflow_provider_kognitos.runs.record import RunRecord
 from airflow_provider_kognitos.runs.request import RunRequest

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_kognitos.runs.attempt import attempt_of
-from airflow_provider_kognitos.runs.decision import Attempt, EndStatuses
+from airflow_provider_kognitos.runs.decision import Attempt
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.identity import fingerprint_of, identity_of
 from airflow_provider_kognitos.runs.request import RunRequest
 

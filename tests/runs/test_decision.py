@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_kognitos.api.models import FAILURE_STATUSES
-from airflow_provider_kognitos.runs.decision import CLOCK_SKEW, Attempt, Decision, EndStatuses, OwnRun, decide
+from airflow_provider_kognitos.runs.decision import CLOCK_SKEW, Attempt, Decision, OwnRun, decide
+from airflow_provider_kognitos.runs.ends import EndStatuses
 
 from .made import MARKER, NOW, run
 

@@ -15,7 +15,7 @@ from airflow_provider_kognitos.exceptions import (
     KognitosRunFailedError,
     KognitosRunTimeoutError,
 )
-from airflow_provider_kognitos.runs.decision import EndStatuses
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.outcome import Outcome, finish, result_of
 
 from .made import run

@@ -13,7 +13,7 @@ from airflow_provider_kognitos.exceptions import (
     KognitosRateLimitError,
     KognitosServerError,
 )
-from airflow_provider_kognitos.runs.decision import EndStatuses
+from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.outcome import Outcome
 from airflow_provider_kognitos.runs.polling import Cadence, Wait
 

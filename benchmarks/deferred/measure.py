@@ -1,0 +1,223 @@
+"""
+Hundreds of mapped tasks, each deferred in a real Airflow, that all wait before the first run ends.
+
+``python -m benchmarks.deferred.measure --tasks 1000`` prints what the workers took for a task, beside a deferrable
+``TimeDeltaSensor``, and how the triggerer did. The runs of the emulator end, spread over 20 seconds, only when each
+task waits in the triggerer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import yaml
+
+from airflow_provider_kognitos.emulator.scenario import Capacity, Process, Rule, Scenario, Step
+from benchmarks.processes import executor_workers
+from sandbox.airflow import LocalAirflow
+from sandbox.dag_run import DagRun
+from sandbox.emulator import LocalEmulator
+from sandbox.kognitos import connection
+
+DAGS = Path(__file__).parent / "dags"
+#: Over how many seconds the runs end.
+ENDS = 20.0
+DAY = 86_400.0
+#: Airflow's own settings, where those of the sandbox are quicker than anybody's.
+TRIGGERER = {"triggerer.job_heartbeat_sec": "5", "triggerer.triggerer_health_check_threshold": "30"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the workers did for a task, on average.
+
+    :param processes: how many worker processes ran a part of it
+    :param cpu_s: CPU seconds of them and of those that supervised them
+    """
+
+    processes: float
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How the triggerer did while every task waited.
+
+    :param tasks: that waited at once
+    :param succeeded: of them, in the end
+    :param requests: for runs and pages of runs, from when all waited until the last had ended
+    :param rounds: how often it looked, at most: one round per interval
+    :param heartbeat_age_s: of the triggerer's latest heartbeat, the most that was seen
+    :param warnings: lines of its log above INFO
+    """
+
+    tasks: int
+    succeeded: int
+    requests: int
+    rounds: int
+    heartbeat_age_s: float
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """What was measured."""
+
+    kognitos: Work
+    floor: Work
+    watch: Watch
+
+
+def measure(tasks: int, home: Path) -> Deferred:
+    """
+    Run both DAGs, one after the other.
+
+    :param tasks: mapped tasks of each
+    :param home: folder for everything that is written
+    """
+    with _emulator(home / "emulator") as emulator, _airflow(home / "airflow", tasks, emulator) as airflow:
+        airflow.api.wait_for_dags("kognitos", "floor")
+        before = _Used.of(airflow)
+        dag_run = airflow.api.trigger_dag("kognitos")
+        _wait_until_deferred(dag_run, tasks)
+        watch = _end_runs(emulator, airflow, dag_run, tasks)
+        kognitos = before.until_now(airflow, tasks)
+        before = _Used.of(airflow)
+        airflow.api.trigger_dag("floor").wait(timeout=_patience(tasks))
+        floor = before.until_now(airflow, tasks)
+    return Deferred(kognitos, floor, watch)
+
+
+def _emulator(home: Path) -> LocalEmulator:
+    scenario = Scenario(
+        processes=[Process(id="process", name="Process")],
+        rules=[Rule(steps=[Step(status="Running", seconds=DAY)])],
+        capacity=Capacity(limit=100_000),
+    )
+    home.mkdir(parents=True)
+    played = home / "scenario.yaml"
+    played.write_text(yaml.safe_dump(scenario.model_dump(mode="json")))
+    return LocalEmulator(home, scenario=played)
+
+
+def _airflow(home: Path, tasks: int, emulator: LocalEmulator) -> LocalAirflow:
+    return LocalAirflow(
+        home,
+        [DAGS],
+        connections={"kognitos_default": connection(emulator)},
+        settings={**TRIGGERER, "core.max_map_length": str(max(1024, tasks)), "logging.logging_level": "INFO"},
+        env={"BENCHMARK_TASKS": str(tasks), "BENCHMARK_FLOOR_SECONDS": str(30 + tasks)},
+    )
+
+
+def _patience(tasks: int) -> float:
+    return 120.0 + 5 * tasks
+
+
+def _wait_until_deferred(dag_run: DagRun, tasks: int) -> None:
+    def deferred() -> bool:
+        states = Counter(task.seen["state"] for task in dag_run.task_instances())
+        return states["deferred"] == tasks
+
+    dag_run.api.wait_until(deferred, f"{tasks} deferred tasks", _patience(tasks))
+
+
+def _end_runs(emulator: LocalEmulator, airflow: LocalAirflow, dag_run: DagRun, tasks: int) -> Watch:
+    ids = [run["id"] for run in emulator.control.runs()]
+    heartbeat = _Heartbeat(airflow)
+    before = _looks(emulator)
+    began = time.monotonic()
+    heartbeat.start()
+    try:
+        for number, run_id in enumerate(ids):
+            time.sleep(max(0.0, began + ENDS * number / len(ids) - time.monotonic()))
+            emulator.control.change_run(run_id, status="Succeeded", outputs=[{"name": "number", "value": number}])
+        ended = time.monotonic()
+        dag_run.wait(timeout=_patience(tasks))
+    finally:
+        heartbeat.stop()
+    states = Counter(task.seen["state"] for task in dag_run.task_instances())
+    log = airflow.services["triggerer"].log.read_text(errors="replace")
+    return Watch(
+        tasks=tasks,
+        succeeded=states["success"],
+        requests=_looks(emulator) - before,
+        rounds=int((ended - began) / 5) + 2,
+        heartbeat_age_s=heartbeat.oldest,
+        warnings=[line for line in log.splitlines() if "warning" in line.lower() or "error" in line.lower()],
+    )
+
+
+def _looks(emulator: LocalEmulator) -> int:
+    requests = emulator.control.stats()["requests"]
+    return requests.get("listRuns", 0) + requests.get("getRun", 0)
+
+
+class _Heartbeat(threading.Thread):
+    """Looks at the triggerer's heartbeat every second."""
+
+    def __init__(self, airflow: LocalAirflow) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self.oldest = 0.0
+        self._airflow = airflow
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(1.0):
+            latest = self._airflow.api.health()["triggerer"]["latest_triggerer_heartbeat"]
+            age = datetime.now(UTC) - datetime.fromisoformat(latest)
+            self.oldest = max(self.oldest, age.total_seconds())
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+@dataclass(frozen=True)
+class _Used:
+    """What the executor's workers have used so far."""
+
+    processes: int
+    cpu_s: float
+
+    @classmethod
+    def of(cls, airflow: LocalAirflow) -> Self:
+        times = [worker.cpu_times() for worker in executor_workers(airflow)]
+        cpu = sum(each.user + each.system + each.children_user + each.children_system for each in times)
+        # Said for each process that executes a part of a task.
+        log = airflow.services["api-server"].log.read_text(errors="replace")
+        return cls(log.count("Task started"), cpu)
+
+    def until_now(self, airflow: LocalAirflow, tasks: int) -> Work:
+        now = self.of(airflow)
+        return Work((now.processes - self.processes) / tasks, (now.cpu_s - self.cpu_s) / tasks)
+
+
+def main() -> int:
+    """Measure, and print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--keep", action="store_true", help="keep logs and databases")
+    arguments = parser.parse_args()
+    home = Path(tempfile.mkdtemp(prefix="kognitos-deferred-"))
+    print(json.dumps(asdict(measure(arguments.tasks, home)), indent=1))
+    if arguments.keep:
+        print(home)
+    else:
+        shutil.rmtree(home)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
