@@ -15,7 +15,7 @@ PINS := pyproject.toml constraints/install.py $(wildcard constraints/airflow-$(A
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo standalone test test-matrix lint types unit e2e ui smoke deaths storm bench coverage build docs docs-serve constraints clean
+.PHONY: help venv demo standalone test test-matrix lint types unit e2e ui smoke lineage deaths storm bench coverage build docs docs-serve constraints clean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
@@ -58,6 +58,9 @@ ui: $(VENV)/.dev ## Airflow's web UI in a real Chromium; SCREENSHOTS=docs/images
 
 smoke: $(VENV)/.dev ## on every older Airflow: provider info, DAG files, a deferred run, a retry
 	$(BIN)/nox --session smoke
+
+lineage: $(VENV)/.dev ## what runs tell OpenLineage, with its provider installed
+	$(BIN)/nox --session lineage
 
 deaths: $(VENV)/.dev ## the table of what happens when things die, played on every supported Airflow
 	$(BIN)/nox --session deaths deaths_table

@@ -16,9 +16,9 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["tests"]
 
 
-def install(session: nox.Session, airflow: str) -> None:
+def install(session: nox.Session, airflow: str, extras: str = "dev") -> None:
     """Install this project with the pins of an Airflow."""
-    session.run("python", "constraints/install.py", "--airflow", airflow, "dev")
+    session.run("python", "constraints/install.py", "--airflow", airflow, extras)
 
 
 @nox.session
@@ -35,6 +35,14 @@ def smoke(session: nox.Session, airflow: str) -> None:
     """Provider info, DAG files, a deferred run and a retry in a real Airflow, where time is too short for all."""
     install(session, airflow)
     session.run("pytest", "-m", "smoke", *session.posargs)
+
+
+@nox.session
+def lineage(session: nox.Session) -> None:
+    """What runs tell OpenLineage, beside its provider; elsewhere this is left out, as it is for most users."""
+    install(session, AIRFLOW[-1], "dev,openlineage")
+    session.run("python", "-c", "import airflow.providers.openlineage")
+    session.run("pytest", "tests/lineage", *session.posargs)
 
 
 @nox.session

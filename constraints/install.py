@@ -1,5 +1,5 @@
 """
-Install this project, editable, with one of its extras and the versions pinned for this Python and Airflow.
+Install this project, editable, with some of its extras and the versions pinned for this Python and Airflow.
 
 Run with the Python of the virtual environment to install into: ``python constraints/install.py --airflow 3.3.2 dev``.
 """
@@ -46,7 +46,7 @@ def main() -> int:
     """Install, and fall back to unpinned versions only where there are no pins for this Python."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--airflow", required=True, help="version of Airflow, such as 3.3.2")
-    parser.add_argument("extra", help="extra of this project: emulator or dev")
+    parser.add_argument("extra", help="extras of this project: emulator, dev, or dev,openlineage")
     arguments = parser.parse_args()
     found = pins_of(arguments.airflow, sys.version_info[:2])
     pins, exact = found or (None, False)

@@ -1,5 +1,7 @@
 """
-Write down the versions that pip chooses today for this project, its extra ``dev``, its build and one Airflow.
+Write down the versions that pip chooses today for this project, its build and one Airflow.
+
+The project is taken with its extras ``dev`` and ``openlineage``.
 
 Run it with the Python to pin for: ``python constraints/renew.py --airflow 3.3.2``. Run the tests with the new file
 before you commit it.
@@ -19,7 +21,7 @@ def freeze(airflow: str, limits: list[str]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [f"{folder}/bin/python", "-m", "pip", "--disable-pip-version-check"]
-        wanted = [f"{HERE.parent}[dev]", "hatchling", "editables", f"apache-airflow=={airflow}", *limits]
+        wanted = [f"{HERE.parent}[dev,openlineage]", "hatchling", "editables", f"apache-airflow=={airflow}", *limits]
         subprocess.run([*pip, "install", "--quiet", *wanted], check=True)
         listed = subprocess.run(
             [*pip, "freeze", "--exclude", "airflow-provider-kognitos"], check=True, capture_output=True, text=True

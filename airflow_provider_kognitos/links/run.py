@@ -22,7 +22,7 @@ class KognitosRunLink(BaseOperatorLink):
         """
         Return the run's address.
 
-        Airflow asks on a new operator object after each segment of a task, so the address comes from the
-        XCom that the operator pushed as soon as the run had started.
+        Airflow asks after each segment of a task, which knows it and need not ask for the XCom that was pushed as
+        soon as the run had started. Airflow 2 asks in the web server, which needs that one.
         """
-        return XCom.get_value(ti_key=ti_key, key=RUN_URL) or ""
+        return getattr(operator, "run_url", None) or XCom.get_value(ti_key=ti_key, key=RUN_URL) or ""

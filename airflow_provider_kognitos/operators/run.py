@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 RUN_ID = "run_id"
 #: What Airflow resumes a task with when its trigger failed or its deferral timed out.
 FAILED_DEFERRAL = "__fail__"
-#: Seconds a trigger has to report its own deadline before Airflow times the deferral out.
-DEFERRAL_GRACE = 60.0
 
 
 class KognitosRunOperator(BaseOperator):
@@ -170,6 +168,11 @@ class KognitosRunOperator(BaseOperator):
         from airflow_provider_kognitos.hooks.kognitos import KognitosHook
 
         return KognitosHook(self.kognitos_conn_id)
+
+    @property
+    def run_url(self) -> str | None:
+        """The page of the run that this attempt has started or adopted, as far as it is known."""
+        return None if self._seen is None else self._seen.get("url")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Adopt or start a run, and see it to its end."""
@@ -320,12 +323,12 @@ class KognitosRunOperator(BaseOperator):
         self._seen = result_of(run, url)
         self._announce(context, run, url)
         if not self.wait_for_completion:
-            return self._done(context, result_of(run, url))
+            return self._done(context, self._seen)
         if not self._ends.live(run):
             return self._finish(context, Outcome.ended(run).to_event(url))
         attention = self._attention(context)
-        attention.give_if_due(result_of(run, url))
-        trigger = self._trigger(run, url, give_up_at, attention.due_at(result_of(run, url)))
+        attention.give_if_due(self._seen)
+        trigger = self._trigger(run, url, give_up_at, attention.due_at(self._seen))
         if self.deferrable:
             self._defer(trigger)
         outcome = wait_for_run(
@@ -334,12 +337,7 @@ class KognitosRunOperator(BaseOperator):
         return self._finish(context, outcome.to_event(url))
 
     def _defer(self, trigger: KognitosRunTrigger) -> NoReturn:
-        timeout = None
-        if trigger.deadline is not None:
-            # Only a net: the trigger looks once more at its deadline and says more than Airflow would.
-            patience = trigger.deadline - time.time() + 2 * self.max_poll_interval + DEFERRAL_GRACE
-            timeout = timedelta(seconds=max(patience, DEFERRAL_GRACE))
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=trigger.patience())
 
     def _attention(self, context: Context, since: float | None = None) -> Attention:
         return Attention(context, self.attention_after, self.on_attention_callback, since)

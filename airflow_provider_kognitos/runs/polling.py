@@ -143,6 +143,10 @@ class Wait:
         """Return the seconds between looks at this run now."""
         return self.cadence.interval(now - self.started_at)
 
+    def elapsed(self, now: float) -> float:
+        """Return the part of its interval that has gone by since the last look, from 0 to 1."""
+        return min(max(1.0 - (self.due - now) / self.interval(now), 0.0), 1.0)
+
     def _next(self, now: float, at_least: float = 0.0) -> Outcome | None:
         if self.deadline is not None and now >= self.deadline:
             return Outcome.timeout(

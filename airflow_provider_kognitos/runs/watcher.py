@@ -217,13 +217,15 @@ class RunWatcher:
         """
         Look at the runs of a group that are due.
 
-        Pages are read while they pay: the order of the list is undocumented, and a page that shows none of
-        the runs must be made up for by others before the next is read. So a round costs at most one request
-        more than asking for each run by its id.
+        Pages are read while they pay: the order of the list is undocumented, and what a page has not saved must be
+        made up for by others before the next is read. It saves a look at each run it shows, as much of one as is due
+        by now. So all runs come to be looked at together, and in the long run pages cost no more requests than asking
+        for each run by its id, and one for each round.
         """
-        pages = shown = 0
+        pages = useless = 0
+        saved = 0.0
         token: str | None = None
-        while group.process_id and len(unseen) > 1 and pages <= shown:
+        while group.process_id and len(unseen) > max(useless, 1) and pages <= saved:
             try:
                 async with self._free:
                     if self._paused:
@@ -241,14 +243,19 @@ class RunWatcher:
             except KognitosError as error:
                 log.warning("Could not list the runs of process %s: %s", group.process_id, error)
                 break
+            shown = unseen.intersection(run.id for run in page.items)
             pages += 1
-            shown += len(unseen.intersection(run.id for run in page.items))
-            unseen.difference_update(run.id for run in page.items)
+            useless += not shown
+            saved += len(shown) + sum(self._elapsed(group, run.id) for run in page.items if run.id not in shown)
+            unseen -= shown
             await asyncio.gather(*(self._ask(client, group, run.id) for run in page.items if self._listed(group, run)))
             token = page.continuation_token
             if token is None:
                 break
         await asyncio.gather(*(self._ask(client, group, run_id) for run_id in unseen))
+
+    def _elapsed(self, group: Group, run_id: str) -> float:
+        return max((ticket.wait.elapsed(self._looked_at) for ticket in self._waiting(group, run_id)), default=0.0)
 
     def _listed(self, group: Group, run: Run) -> bool:
         """Take note of a run on a page; return whether it has to be read by its id, for its outputs."""

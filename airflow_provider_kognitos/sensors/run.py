@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 #: Seconds between looks at least, whatever ``poke_interval`` says.
 SHORTEST_INTERVAL = 1.0
-#: Seconds a trigger has to report its own deadline before Airflow times the deferral out.
-DEFERRAL_GRACE = 60.0
 
 
 class KognitosRunSensor(BaseSensorOperator):
@@ -135,13 +133,7 @@ class KognitosRunSensor(BaseSensorOperator):
         return self._defer(self._trigger(run))
 
     def _defer(self, trigger: KognitosRunTrigger) -> NoReturn:
-        patience = (trigger.deadline or 0.0) - time.time() + 2 * self.max_poll_interval + DEFERRAL_GRACE
-        self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            # Only a net: the trigger looks once more at its deadline and says more than Airflow would.
-            timeout=timedelta(seconds=max(patience, DEFERRAL_GRACE)),
-        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=trigger.patience())
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look at the run once."""

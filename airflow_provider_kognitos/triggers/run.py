@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -14,6 +16,13 @@ from airflow_provider_kognitos.runs.polling import Cadence, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_kognitos.api.client import KognitosClient
+
+# Thousands of triggers share a few of these: what is not there holds up nobody while garbage is collected.
+_cadence = lru_cache(Cadence)
+_ends = lru_cache(EndStatuses)
+
+#: Seconds that a trigger has to report its own deadline before Airflow times the deferral out.
+GRACE = 60.0
 
 
 class KognitosRunTrigger(BaseTrigger):
@@ -105,14 +114,24 @@ class KognitosRunTrigger(BaseTrigger):
         return Wait(
             run_id=self.run_id,
             started_at=self.started_at,
-            cadence=Cadence(self.poll_interval, self.max_poll_interval),
-            ends=EndStatuses(self.success_statuses, self.failure_statuses),
+            cadence=_cadence(self.poll_interval, self.max_poll_interval),
+            ends=_ends(self.success_statuses, self.failure_statuses),
             deadline=self.deadline,
             limit=self.limit,
             attention_at=self.attention_at,
             status=self.status,
             url=self.url,
         ).begin(time.time())
+
+    def patience(self) -> timedelta | None:
+        """
+        Return how long a task may be deferred to this trigger, ``None`` for ever.
+
+        Only a net: the trigger looks once more at its deadline and says more than Airflow would.
+        """
+        if self.deadline is None:
+            return None
+        return timedelta(seconds=max(self.deadline - time.time() + 2 * self.max_poll_interval, 0.0) + GRACE)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire how it ended."""
