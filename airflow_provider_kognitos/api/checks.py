@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_kognitos.api.models import STAGES
+from airflow_provider_kognitos.api.words import STAGES
 from airflow_provider_kognitos.exceptions import KognitosConfigError
 
 #: The service's own limits.

@@ -11,18 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-#: Documented statuses with which a run has ended. Any other word, documented or not, means it goes on.
-SUCCEEDED = "Succeeded"
-FAILED = "Failed"
-CANCELLED = "Cancelled"
-TIMED_OUT = "TimedOut"
-SUCCESS_STATUSES: tuple[str, ...] = (SUCCEEDED,)
-FAILURE_STATUSES: tuple[str, ...] = (FAILED, CANCELLED, TIMED_OUT)
-#: Documented statuses of a run that goes on. ``Created`` stands in the vendor's samples only.
-LIVE_STATUSES: tuple[str, ...] = ("Created", "Pending", "Running")
-
-STAGES: tuple[str, ...] = ("Draft", "Published")
-
 
 class MalformedAnswerError(ValueError):
     """An answer of the service lacks what every answer of its kind has."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_kognitos.exceptions import KognitosConfigError
-from airflow_provider_kognitos.operators.arguments import texts
+from airflow_provider_kognitos.runs.arguments import texts
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

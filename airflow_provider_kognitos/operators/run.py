@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, STAGES, SUCCESS_STATUSES
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES, STAGES, SUCCESS_STATUSES
 from airflow_provider_kognitos.exceptions import (
     KognitosCapacityError,
     KognitosConfigError,
@@ -20,9 +20,9 @@ from airflow_provider_kognitos.exceptions import (
     KognitosRunTimeoutError,
 )
 from airflow_provider_kognitos.links.run import RUN_URL, KognitosRunLink
-from airflow_provider_kognitos.operators.arguments import inputs_of_run, seconds, statuses, texts
 from airflow_provider_kognitos.operators.attention import Attention, Callbacks, callbacks_of
 from airflow_provider_kognitos.operators.outlets import tell_outlets
+from airflow_provider_kognitos.runs.arguments import inputs_of_run, seconds, statuses, texts
 from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.outcome import Outcome, finish, is_attention, result_of
 

@@ -8,19 +8,20 @@ start a second run beside a live one; a clear must start a new one, unless it as
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_kognitos.api.models import Run
 from airflow_provider_kognitos.runs.ends import EndStatuses
-from airflow_provider_kognitos.runs.identity import Marker
+
+if TYPE_CHECKING:
+    from airflow_provider_kognitos.api.models import Run
+    from airflow_provider_kognitos.runs.identity import Marker
 
 #: How far the clocks of the service and of Airflow may be apart.
 CLOCK_SKEW = timedelta(minutes=5)
 
 
-@dataclass(frozen=True)
-class OwnRun:
+class OwnRun(NamedTuple):
     """
     A run of this task instance.
 
@@ -36,8 +37,7 @@ class OwnRun:
     taken_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """
     One attempt of a task instance to have a run.
 
@@ -51,7 +51,7 @@ class Attempt:
     """
 
     marker: Marker
-    ends: EndStatuses = field(default_factory=EndStatuses)
+    ends: EndStatuses = EndStatuses()
     first: bool = True
     tries_before: int = 0
     tries_at_clear: int = 0
@@ -59,8 +59,7 @@ class Attempt:
     search_from: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """
     What to do about a start.
 

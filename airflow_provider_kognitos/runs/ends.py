@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, SUCCESS_STATUSES, Run
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES, SUCCESS_STATUSES
+
+if TYPE_CHECKING:
+    from airflow_provider_kognitos.api.models import Run
 
 
-@dataclass(frozen=True, slots=True)
-class EndStatuses:
+class EndStatuses(NamedTuple):
     """
     The statuses that end a run for a task; every other word, documented or not, means it goes on.
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES
 from airflow_provider_kognitos.exceptions import (
     KognitosAuthError,
     KognitosConnectionError,

@@ -12,8 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Longest name the API takes. Counted in UTF-16 units here, which is never less than in characters.
 NAME_LIMIT = 100
@@ -21,8 +20,7 @@ NAME_LIMIT = 100
 _MARKER = re.compile(r"\[af-([0-9a-f]{10})-([0-9]{1,9})-([0-9a-f]{4})\]")
 
 
-@dataclass(frozen=True)
-class Marker:
+class Marker(NamedTuple):
     """
     Which task instance started a run, in which generation, and with what.
 

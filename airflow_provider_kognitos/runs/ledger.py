@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, SUCCESS_STATUSES, parse_time
+from airflow_provider_kognitos.api.models import parse_time
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES, SUCCESS_STATUSES
 from airflow_provider_kognitos.runs.decision import CLOCK_SKEW
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from airflow_provider_kognitos.api.models import CANCELLED, Run
+from airflow_provider_kognitos.api.words import CANCELLED
 from airflow_provider_kognitos.exceptions import (
     KognitosError,
     KognitosPollError,
@@ -22,6 +21,7 @@ from airflow_provider_kognitos.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from airflow_provider_kognitos.api.models import Run
     from airflow_provider_kognitos.runs.ends import EndStatuses
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,7 @@ LARGEST_OUTPUTS = 64 * 1024
 Kind = Literal["ended", "timeout", "error", "attention"]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """
     How the wait for a run ended, or what interrupts it.
 
@@ -150,6 +149,8 @@ def finish(event: Any, ends: EndStatuses) -> dict[str, Any]:
         raise _lost(event["kind"], event["message"])
     if result["status"] in ends.success:
         return result
+    from airflow_provider_kognitos.api.models import Run
+
     run = Run.from_json({**result, "id": result["run_id"]})
     failed = KognitosRunCancelledError if run.status == CANCELLED else KognitosRunFailedError
     raise failed(run, result["url"])

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, LIVE_STATUSES, SUCCESS_STATUSES
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES, LIVE_STATUSES, SUCCESS_STATUSES
 from airflow_provider_kognitos.exceptions import (
     KognitosAuthError,
     KognitosNotFoundError,
@@ -36,8 +36,7 @@ GROWTH = 0.1
 _DOCUMENTED = frozenset((*LIVE_STATUSES, *SUCCESS_STATUSES, *FAILURE_STATUSES))
 
 
-@dataclass(frozen=True, slots=True)
-class Cadence:
+class Cadence(NamedTuple):
     """
     How often to look at a run.
 

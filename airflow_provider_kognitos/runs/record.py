@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -22,8 +22,7 @@ log = logging.getLogger(__name__)
 KEY = "kognitos_run"
 
 
-@dataclass(frozen=True)
-class RunRecord:
+class RunRecord(NamedTuple):
     """
     The state of one task instance's run.
 
@@ -43,7 +42,7 @@ class RunRecord:
     intent_at: float | None = None
     run_id: str | None = None
     started_at: float | None = None
-    file_ids: Mapping[str, str] = field(default_factory=dict)
+    file_ids: Mapping[str, str] = MappingProxyType({})
     earlier: tuple[str, ...] = ()
     waiting_since: float | None = None
     refusals: int = 0
@@ -60,7 +59,7 @@ class RunRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON for the store or for the kwargs of a deferral."""
-        return {**asdict(self), "earlier": list(self.earlier)}
+        return {**self._asdict(), "file_ids": dict(self.file_ids), "earlier": list(self.earlier)}
 
     def following(self, generation: int, fingerprint: str) -> RunRecord:
         """

@@ -7,9 +7,8 @@ The API filters the list by process, agent and stage only, and the order of the 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_kognitos.runs.decision import CLOCK_SKEW, OwnRun
 from airflow_provider_kognitos.runs.identity import Marker
@@ -23,8 +22,7 @@ log = logging.getLogger(__name__)
 MAX_PAGES = 50
 
 
-@dataclass(frozen=True)
-class Sighting:
+class Sighting(NamedTuple):
     """
     What a search saw.
 

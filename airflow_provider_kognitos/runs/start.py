@@ -13,7 +13,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +101,7 @@ class RunStarter:
             return None
         found = self._look_back()
         known = dict.fromkeys((*self.record.earlier, *(own.run.id for own in found)))
-        self.record = replace(
-            self.record,
+        self.record = self.record._replace(
             earlier=tuple(known),
             # A run that was not on record may have been started with the files that are.
             file_ids=self.record.file_ids if len(known) == len(self.record.earlier) else {},
@@ -128,7 +126,7 @@ class RunStarter:
             decision.why,
             self._link(run) or "",
         )
-        self._remember_run(replace(decision.adopt, run=run))
+        self._remember_run(decision.adopt._replace(run=run))
         return run
 
     def start(self) -> Run:
@@ -267,8 +265,7 @@ class RunStarter:
         )
         if earlier is None:
             return sighting
-        return replace(
-            sighting,
+        return sighting._replace(
             runs=tuple(_on_record(own.run, earlier) if own.run.id == earlier.run_id else own for own in sighting.runs),
         )
 
@@ -348,7 +345,7 @@ class RunStarter:
         return self._earlier.following(marker.generation, marker.fingerprint)
 
     def _remember(self, **changes: Any) -> None:
-        self.record = replace(self.record, **changes)
+        self.record = self.record._replace(**changes)
         if self._reattach:
             self._store.save(self.record)
 

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, SUCCESS_STATUSES
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES, SUCCESS_STATUSES
 from airflow_provider_kognitos.exceptions import (
     KognitosConfigError,
     KognitosError,
@@ -25,8 +25,8 @@ from airflow_provider_kognitos.exceptions import (
     KognitosWatchedRunFailedError,
 )
 from airflow_provider_kognitos.links.run import RUN_URL, KognitosRunLink
-from airflow_provider_kognitos.operators.arguments import seconds, statuses
 from airflow_provider_kognitos.operators.attention import Attention, Callbacks, callbacks_of
+from airflow_provider_kognitos.runs.arguments import seconds, statuses
 from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.outcome import Outcome, finish, is_attention, result_of
 from airflow_provider_kognitos.runs.polling import Wait

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_kognitos.api import checks
-from airflow_provider_kognitos.api.models import SUCCESS_STATUSES
-from airflow_provider_kognitos.operators import arguments
+from airflow_provider_kognitos.api.words import SUCCESS_STATUSES
+from airflow_provider_kognitos.runs import arguments
 
 try:
     from airflow.triggers.base import BaseEventTrigger

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, SUCCESS_STATUSES
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES, SUCCESS_STATUSES
 from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.polling import Cadence, Wait
 

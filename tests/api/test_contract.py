@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_kognitos.api.client import KognitosClient
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, LIVE_STATUSES, SUCCESS_STATUSES
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES, LIVE_STATUSES, SUCCESS_STATUSES
 from airflow_provider_kognitos.emulator.server import RunningEmulator, running_emulator
 from airflow_provider_kognitos.exceptions import (
     KognitosAuthError,

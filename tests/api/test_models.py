@@ -11,14 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_kognitos.api.models import (
-    LIVE_STATUSES,
-    MalformedAnswerError,
-    Process,
-    Run,
-    UploadTarget,
-    parse_time,
-)
+from airflow_provider_kognitos.api.models import MalformedAnswerError, Process, Run, UploadTarget, parse_time
+from airflow_provider_kognitos.api.words import LIVE_STATUSES
 
 from .service import PROCESS_JSON, RUN
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_kognitos.api import checks, models
+from airflow_provider_kognitos.api import checks, models, words
 from airflow_provider_kognitos.api.client import KognitosClient
 from airflow_provider_kognitos.exceptions import (
     KognitosApiError,
@@ -177,10 +177,10 @@ def test_error(client: KognitosClient, service: Service, fact: dict[str, Any]) -
 
 
 def test_words_and_numbers() -> None:
-    words = FACTS["enums"]["status"]["words"]
-    assert {*models.SUCCESS_STATUSES, *models.FAILURE_STATUSES} == {word for word in words if words[word]["ended"]}
-    assert set(models.LIVE_STATUSES) == {word for word in words if not words[word]["ended"]}
-    assert list(models.STAGES) == FACTS["enums"]["stage"]["words"]
+    known = FACTS["enums"]["status"]["words"]
+    assert {*words.SUCCESS_STATUSES, *words.FAILURE_STATUSES} == {word for word in known if known[word]["ended"]}
+    assert set(words.LIVE_STATUSES) == {word for word in known if not known[word]["ended"]}
+    assert list(words.STAGES) == FACTS["enums"]["stage"]["words"]
     assert dict(REGIONS) == {region: host["value"] for region, host in FACTS["service"]["hosts"].items()}
     start, file = arguments("startRun"), arguments("createFile")
     assert start["agent_id"]["schema"]["maxLength"] == checks.MAX_ID

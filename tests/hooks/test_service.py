@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_kognitos.api.models import FAILED, SUCCEEDED
+from airflow_provider_kognitos.api.words import FAILED, SUCCEEDED
 from airflow_provider_kognitos.emulator.server import RunningEmulator, running_emulator
 from airflow_provider_kognitos.exceptions import KognitosRunTimeoutError
 from airflow_provider_kognitos.hooks.kognitos import KognitosHook

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -52,7 +52,7 @@ class Task:
     def clear(self, **asked: Any) -> None:
         """Do what Airflow does to a task that is cleared while it isn't on a worker; ``asked``: with other inputs."""
         self.max_tries = self.try_number + self.retries
-        self.request = replace(self.request, **asked)
+        self.request = self.request._replace(**asked)
 
     def begin(self) -> RunStarter:
         """Begin the next attempt."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -50,7 +49,7 @@ def test_the_marker_stands_for_the_task_instance_and_for_what_it_asks() -> None:
 
 
 def test_neither_label_nor_ids_of_uploaded_files_make_it_another_request() -> None:
-    other = replace(REQUEST, label="another", file_ids=("f2",))
+    other = REQUEST._replace(label="another", file_ids=("f2",))
 
     assert attempt(1, 2, request=other).marker == attempt(1, 2).marker
 

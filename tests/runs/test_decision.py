@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES
 from airflow_provider_kognitos.runs.decision import CLOCK_SKEW, Attempt, Decision, OwnRun, decide
 from airflow_provider_kognitos.runs.ends import EndStatuses
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -199,7 +198,7 @@ def test_a_retry_with_other_inputs_adopts_with_a_warning(
     task: Task, client: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     started = task.attempt()
-    task.request = replace(REQUEST, inputs={"invoice": 2})
+    task.request = REQUEST._replace(inputs={"invoice": 2})
 
     assert task.attempt().id == started.id
     (line,) = [record for record in caplog.records if "Adopted" in record.getMessage()]

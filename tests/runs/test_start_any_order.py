@@ -10,7 +10,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_kognitos.api.models import FAILURE_STATUSES, Run
+from airflow_provider_kognitos.api.models import Run
+from airflow_provider_kognitos.api.words import FAILURE_STATUSES
 from airflow_provider_kognitos.exceptions import (
     KognitosCapacityError,
     KognitosConnectionError,
@@ -121,7 +122,7 @@ def play(
 ) -> tuple[Watched, list[tuple[str, Run | None]]]:
     clock = Clock()
     client = Watched(clock, lag)
-    request = REQUEST if not files else REQUEST.__class__(**{**vars(REQUEST), "files": ("/one", "/two")})
+    request = REQUEST._replace(files=("/one", "/two")) if files else REQUEST
     task = Task(client, clock, clock.sleep, store, request=request)
     followed: list[tuple[str, Run | None]] = []
     for one in attempts:

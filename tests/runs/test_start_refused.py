@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -39,7 +38,7 @@ BAD_GATEWAY = KognitosServerError("bad gateway", status_code=502)
 def test_a_start_that_is_refused_for_now_is_tried_again_and_uploads_once(
     task: Task, client: Scripted, refusal: KognitosError, deferred: bool
 ) -> None:
-    task.request = replace(REQUEST, files=("/one", "/two"))
+    task.request = REQUEST._replace(files=("/one", "/two"))
     client.started = iter([refused(refusal)] * 6)
 
     started = task.attempt(deferred=deferred)
@@ -122,7 +121,7 @@ def test_a_refusal_of_the_second_request_is_a_refusal(kept: Task, client: Script
 def test_the_retry_of_a_task_that_found_no_capacity_has_its_own_patience_and_the_files(
     kept: Task, client: Scripted
 ) -> None:
-    kept.request = replace(REQUEST, files=("/one",))
+    kept.request = REQUEST._replace(files=("/one",))
     client.started = iter([refused(FULL)] * 1000)
     with pytest.raises(KognitosCapacityError):
         kept.attempt()
@@ -140,7 +139,7 @@ def test_the_retry_of_a_task_that_found_no_capacity_has_its_own_patience_and_the
 def test_files_are_uploaded_after_the_decision_and_given_with_those_uploaded_before(
     task: Task, client: Scripted
 ) -> None:
-    task.request = replace(REQUEST, file_ids=("given",), files=("/one", "/two", "/three", "/four", "/five", "/six"))
+    task.request = REQUEST._replace(file_ids=("given",), files=("/one", "/two", "/three", "/four", "/five", "/six"))
     client.upload = lambda source: f"id of {source}"
 
     started = task.attempt()
@@ -153,7 +152,7 @@ def test_files_are_uploaded_after_the_decision_and_given_with_those_uploaded_bef
 
 
 def test_a_file_named_twice_is_uploaded_once(task: Task, client: Scripted) -> None:
-    task.request = replace(REQUEST, files=("/one", "/one"))
+    task.request = REQUEST._replace(files=("/one", "/one"))
     client.upload = lambda source: f"id of {source}"
 
     task.attempt()
@@ -164,7 +163,7 @@ def test_a_file_named_twice_is_uploaded_once(task: Task, client: Scripted) -> No
 
 def test_a_file_that_cannot_be_uploaded_leaves_the_others_on_record(kept: Task, client: Scripted) -> None:
     sources = tuple(f"/{number}" for number in range(12))
-    kept.request = replace(REQUEST, files=sources)
+    kept.request = REQUEST._replace(files=sources)
     broken = {"/3"}
 
     def upload(source: str) -> str:
@@ -187,7 +186,7 @@ def test_a_file_that_cannot_be_uploaded_leaves_the_others_on_record(kept: Task, 
 
 @pytest.mark.parametrize("broken", ["file", "store"])
 def test_after_a_failure_no_further_upload_is_begun(kept: Task, client: Scripted, broken: str) -> None:
-    kept.request = replace(REQUEST, files=tuple(f"/{number}" for number in range(12)))
+    kept.request = REQUEST._replace(files=tuple(f"/{number}" for number in range(12)))
     kept.kept.broken_after = 0 if broken == "store" else None
     later = threading.Event()
 
@@ -207,7 +206,7 @@ def test_after_a_failure_no_further_upload_is_begun(kept: Task, client: Scripted
 
 
 def test_a_worker_killed_between_two_uploads_uploads_the_rest_only(kept: Task, client: Scripted) -> None:
-    kept.request = replace(REQUEST, files=("/one", "/two"))
+    kept.request = REQUEST._replace(files=("/one", "/two"))
     kept.kept.broken_after = 1
     with pytest.raises(RuntimeError):
         kept.attempt()
@@ -222,7 +221,7 @@ def test_a_worker_killed_between_two_uploads_uploads_the_rest_only(kept: Task, c
 
 
 def test_files_of_a_start_without_an_answer_are_used_again_if_no_run_has_them(kept: Task, client: Scripted) -> None:
-    kept.request = replace(REQUEST, files=("/one",))
+    kept.request = REQUEST._replace(files=("/one",))
     client.started = iter([killed(client.clock, created=False)])
     with pytest.raises(Killed):
         kept.attempt()
@@ -233,7 +232,7 @@ def test_files_of_a_start_without_an_answer_are_used_again_if_no_run_has_them(ke
 
 
 def test_files_are_never_attached_to_two_runs(kept: Task, client: Scripted) -> None:
-    kept.request = replace(REQUEST, files=("/one",))
+    kept.request = REQUEST._replace(files=("/one",))
     client.started = iter([killed(client.clock, created=True)])
     with pytest.raises(Killed):
         kept.attempt()
@@ -248,7 +247,7 @@ def test_files_are_never_attached_to_two_runs(kept: Task, client: Scripted) -> N
 
 
 def test_a_file_the_service_does_not_know_any_more_is_uploaded_anew(kept: Task, client: Scripted) -> None:
-    kept.request = replace(REQUEST, files=("/one",))
+    kept.request = REQUEST._replace(files=("/one",))
     client.started = iter([refused(KognitosNotFoundError("A referenced resource was not found", status_code=404))])
     with pytest.raises(KognitosNotFoundError):
         kept.attempt()
@@ -260,7 +259,7 @@ def test_a_file_the_service_does_not_know_any_more_is_uploaded_anew(kept: Task, 
 
 
 def test_a_clear_uploads_anew(kept: Task, client: Scripted) -> None:
-    kept.request = replace(REQUEST, files=("/one",))
+    kept.request = REQUEST._replace(files=("/one",))
     client.started = iter([refused(KognitosValidationError("bad", status_code=400))])
     with pytest.raises(KognitosValidationError):
         kept.attempt()

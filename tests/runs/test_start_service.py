@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +259,7 @@ def test_a_start_over_capacity_waits_and_uploads_once(
 ) -> None:
     full = {"limit": 0, "status_code": 403, "message": message}
     play(emulator, capacity=full)
-    task = task_of(client, clock, JsonStore(), request=replace(REQUEST, files=tuple(invoices)))
+    task = task_of(client, clock, JsonStore(), request=REQUEST._replace(files=tuple(invoices)))
     pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -296,7 +295,7 @@ def test_a_file_that_cannot_be_read_leaves_the_others_to_the_retry(
     play(emulator)
     missing = tmp_path / "missing.txt"
     store = JsonStore()
-    task = task_of(client, clock, store, request=replace(REQUEST, files=(*invoices[:3], str(missing), *invoices[3:])))
+    task = task_of(client, clock, store, request=REQUEST._replace(files=(*invoices[:3], str(missing), *invoices[3:])))
 
     with pytest.raises(KognitosUploadError, match=r"missing\.txt"):
         task.attempt()
@@ -315,7 +314,7 @@ def test_files_that_may_have_gone_into_a_run_are_not_given_to_another(
     emulator: RunningEmulator, client: KognitosClient, clock: SteppedClock, invoices: list[str]
 ) -> None:
     play(emulator)
-    task = task_of(client, clock, JsonStore(), request=replace(REQUEST, files=(invoices[0],)))
+    task = task_of(client, clock, JsonStore(), request=REQUEST._replace(files=(invoices[0],)))
     emulator.control.fault("startRun", "drop", effect="after")
     emulator.control.fault("listRuns", "drop", times=None)
     with pytest.raises(KognitosStartUncertainError):
@@ -333,7 +332,7 @@ def test_a_file_that_is_gone_is_uploaded_anew(
     emulator: RunningEmulator, client: KognitosClient, clock: SteppedClock, invoices: list[str]
 ) -> None:
     play(emulator, capacity={"limit": 0})
-    task = task_of(client, clock, JsonStore(), request=replace(REQUEST, files=(invoices[0],)))
+    task = task_of(client, clock, JsonStore(), request=REQUEST._replace(files=(invoices[0],)))
     with pytest.raises(KognitosCapacityError):
         task.attempt(patience=0)
     # The service keeps no file for ever.
