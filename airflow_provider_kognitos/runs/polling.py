@@ -92,7 +92,12 @@ class Wait:
     failing_since: float = 0.0
 
     def begin(self, now: float) -> Wait:
-        """Set the first look, within the first interval, and return this wait."""
+        """
+        Set the first look, within the first interval, and return this wait.
+
+        Not at once: Airflow's scheduler takes a deferred task for failed that resumes before it has heard that the task
+        left its worker.
+        """
         self._look_in(self.cadence.first * random.uniform(0.5, 1.0), now)  # noqa: S311
         return self
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_kognitos.exceptions import (
@@ -48,8 +48,7 @@ EARLY = 0.2
 PAUSE = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """The runs that one list shows. Without a process each run is asked for by its id."""
 
     process_id: str
@@ -74,6 +73,10 @@ class Ticket:
     def say(self, line: str) -> None:
         """Have a line logged; later, so that an error there is none of the watcher's."""
         self.outcome.get_loop().call_soon(self.tell, line, context=self.context)
+
+
+#: Thousands who wait for runs of one process share one.
+group_of = lru_cache(Group)
 
 
 class RunWatcher:
@@ -108,37 +111,31 @@ class RunWatcher:
         )
 
     @classmethod
-    async def outcome_of(
-        cls,
-        wait: Wait,
-        group: Group,
-        *,
-        conn_id: str,
-        open_client: Callable[[], KognitosClient],
-        tell: Callable[[str], None],
-    ) -> Outcome:
-        """
-        Wait together with all others who wait on a connection, and return how the run's wait ended.
-
-        :param tell: called with a line for the log when the run's status is new, or could not be asked for.
-        """
+    def of(cls, conn_id: str, open_client: Callable[[], KognitosClient]) -> RunWatcher:
+        """Return the watcher that this event loop has for a connection; make it if there is none."""
         watchers = cls._shared.setdefault(asyncio.get_running_loop(), {})
         watcher = watchers.get(conn_id)
         if watcher is None:
             watcher = watchers[conn_id] = cls(conn_id, open_client)
-        ticket = Ticket(group, wait, tell)
-        watcher._join(ticket)
-        try:
-            return await ticket.outcome
-        finally:
-            watcher._leave(ticket)
-            if not watcher._tickets:
-                watcher._retire()
+        return watcher
 
-    def _join(self, ticket: Ticket) -> None:
-        self._tickets.setdefault(ticket.group, {}).setdefault(ticket.wait.run_id, []).append(ticket)
-        if max(ticket.wait.due, self._paused_until) < self._wakes_at:
+    def join(self, wait: Wait, group: Group, tell: Callable[[str], None]) -> Ticket:
+        """
+        Wait together with all others who wait on the connection, for the ``outcome`` of the ticket; then :meth:`leave`.
+
+        :param tell: called with a line for the log when the run's status is new, or could not be asked for.
+        """
+        ticket = Ticket(group, wait, tell)
+        self._tickets.setdefault(group, {}).setdefault(wait.run_id, []).append(ticket)
+        if max(wait.due, self._paused_until) < self._wakes_at:
             self._woken.set()
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Wait no more; who leaves last ends the watcher."""
+        self._leave(ticket)
+        if not self._tickets:
+            self._retire()
 
     def _leave(self, ticket: Ticket) -> None:
         runs = self._tickets.get(ticket.group, {})
@@ -193,7 +190,7 @@ class RunWatcher:
         waits = [ticket.wait for tickets in self._tickets.get(group, {}).values() for ticket in tickets]
         if all(wait.due > now for wait in waits):
             return set()
-        return {wait.run_id for wait in waits if wait.due <= now + EARLY * wait.interval(now)}
+        return {wait.run_id for wait in waits if wait.due <= now or wait.due <= now + EARLY * wait.interval(now)}
 
     @property
     def _paused(self) -> bool:
@@ -243,27 +240,28 @@ class RunWatcher:
             except KognitosError as error:
                 log.warning("Could not list the runs of process %s: %s", group.process_id, error)
                 break
-            shown = unseen.intersection(run.id for run in page.items)
+            ours = [(run, tickets) for run in page.items if (tickets := self._waiting(group, run.id))]
+            shown = unseen.intersection(run.id for run, _ in ours)
             pages += 1
             useless += not shown
-            saved += len(shown) + sum(self._elapsed(group, run.id) for run in page.items if run.id not in shown)
+            saved += len(shown) + sum(self._elapsed(tickets) for run, tickets in ours if run.id not in shown)
             unseen -= shown
-            await asyncio.gather(*(self._ask(client, group, run.id) for run in page.items if self._listed(group, run)))
+            hidden = [run.id for run, tickets in ours if not self._listed(tickets, run)]
+            await asyncio.gather(*(self._ask(client, group, run_id) for run_id in hidden))
             token = page.continuation_token
             if token is None:
                 break
         await asyncio.gather(*(self._ask(client, group, run_id) for run_id in unseen))
 
-    def _elapsed(self, group: Group, run_id: str) -> float:
-        return max((ticket.wait.elapsed(self._looked_at) for ticket in self._waiting(group, run_id)), default=0.0)
+    def _elapsed(self, tickets: Iterable[Ticket]) -> float:
+        return max(ticket.wait.elapsed(self._looked_at) for ticket in tickets)
 
-    def _listed(self, group: Group, run: Run) -> bool:
-        """Take note of a run on a page; return whether it has to be read by its id, for its outputs."""
-        tickets = self._waiting(group, run.id)
+    def _listed(self, tickets: Iterable[Ticket], run: Run) -> bool:
+        """Take note of a run on a page; return whether that was all, or it has to be read by its id for its outputs."""
         if run.raw.get("outputs") is None and any(ticket.wait.ends.succeeded(run) for ticket in tickets):
-            return True
+            return False
         self._seen(tickets, run)
-        return False
+        return True
 
     async def _ask(self, client: KognitosClient, group: Group, run_id: str) -> None:
         async with self._free:

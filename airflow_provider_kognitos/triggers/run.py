@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -16,6 +17,9 @@ from airflow_provider_kognitos.runs.polling import Cadence, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_kognitos.api.client import KognitosClient
+
+# One for all: a trigger's own log is made when it is first used, and takes more than all else that a trigger is.
+_tell = logging.getLogger(__name__).info
 
 # Thousands of triggers share a few of these: what is not there holds up nobody while garbage is collected.
 _cadence = lru_cache(Cadence)
@@ -135,15 +139,14 @@ class KognitosRunTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire how it ended."""
-        from airflow_provider_kognitos.runs.watcher import Group, RunWatcher
+        from airflow_provider_kognitos.runs.watcher import RunWatcher, group_of
 
-        outcome = await RunWatcher.outcome_of(
-            self.wait(),
-            Group(self.process_id, self.agent_id, self.stage),
-            conn_id=self.kognitos_conn_id,
-            open_client=self._open_client,
-            tell=self._tell,
-        )
+        watcher = RunWatcher.of(self.kognitos_conn_id, self._open_client)
+        ticket = watcher.join(self.wait(), group_of(self.process_id, self.agent_id, self.stage), _tell)
+        try:
+            outcome = await ticket.outcome
+        finally:
+            watcher.leave(ticket)
         event = outcome.to_event(self.url)
         if outcome.kind == "attention" and outcome.run is not None:
             # In the event and not in the arguments of the deferral, which dag.test() leaves out.
@@ -162,9 +165,6 @@ class KognitosRunTrigger(BaseTrigger):
             self.run_id,
             self.url or "",
         )
-
-    def _tell(self, line: str) -> None:
-        self.log.info(line)
 
     def _open_client(self) -> KognitosClient:
         from airflow_provider_kognitos.hooks.kognitos import KognitosHook

@@ -45,7 +45,12 @@ class Triggers:
         now = time.time()
         given = {"started_at": now, "cadence": Cadence(every, every), "status": "Running", **more}
         wait = Wait(run_id, **given).begin(now)
-        return await RunWatcher.outcome_of(wait, group, conn_id=conn_id, open_client=self._open, tell=self.said.append)
+        watcher = RunWatcher.of(conn_id, self._open)
+        ticket = watcher.join(wait, group, self.said.append)
+        try:
+            return await ticket.outcome
+        finally:
+            watcher.leave(ticket)
 
     def start(self, run_id: str, group: Group = GROUP, **more: Any) -> asyncio.Task[Outcome]:
         return asyncio.create_task(self.outcome(run_id, group, **more), name=f"trigger of {run_id}")

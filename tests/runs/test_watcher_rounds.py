@@ -50,8 +50,7 @@ class Stage:
         now = self.clock()
         wait = Wait(run_id, now, **{"status": "Running", **more})
         wait.due = now + due_in
-        ticket = Ticket(group, wait, self.lines.setdefault(run_id, []).append)
-        self.watcher._join(ticket)
+        ticket = self.watcher.join(wait, group, self.lines.setdefault(run_id, []).append)
         self.tickets.append(ticket)
         return ticket
 

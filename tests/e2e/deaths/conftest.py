@@ -30,7 +30,8 @@ SETTINGS = {
     "scheduler.scheduler_zombie_task_threshold": "20",
 }
 STEPS = {
-    "quick": [{"status": "Running", "seconds": 2}],
+    # Not so quick that a deferred task resumes before the scheduler has heard that it left its worker.
+    "quick": [{"status": "Running", "seconds": 5}],
     "held": [{"status": "Running", "seconds": 3600}],
 }
 

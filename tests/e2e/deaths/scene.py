@@ -189,8 +189,21 @@ class Scene:
         return found[0]
 
     def end(self, run_id: str, status: str = SUCCEEDED) -> None:
-        """End a run now."""
+        """End a run; if its task waits in the triggerer, once that has left its worker."""
+        if self.mode == "deferrable":
+            (run,) = (each for each in self.runs() if each["id"] == run_id)
+            map_index = next((each["value"] for each in run["inputs"] if each["name"] == "index"), -1)
+            self.wait(lambda: self._left_its_worker(map_index), "the task to leave its worker", map_index)
         self.emulator.change_run(run_id, status=status)
+
+    def _left_its_worker(self, map_index: int) -> bool:
+        """Whether the scheduler has heard so: a task that resumes before, Airflow takes for one that has failed."""
+        row = self._board.task(self.name, map_index)
+        if row.state != "deferred":
+            return row.state in TASK_FINISHED
+        task = f"dag_id='{self.dag_run.dag_id}', task_id='run', run_id='{self.name}'"
+        heard = f"success for task instance TaskInstanceKey({task}, try_number={row.try_number}, map_index={map_index})"
+        return heard in (self.airflow.logs / "scheduler.log").read_text(errors="replace")
 
     def finish(self, state: str = "success") -> None:
         """End whatever run there is or comes, until the DAG run is over."""
