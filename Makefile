@@ -68,8 +68,8 @@ deaths: $(VENV)/.dev ## the table of what happens when things die, played on eve
 storm: $(VENV)/.dev ## 500 runs while the service fails and processes die; STORM="--runs 60 --seed 7" for others
 	$(BIN)/python -m benchmarks.storm $(STORM)
 
-bench: $(BENCH)/.bench ## what waiting costs, beside other providers, into benchmarks/RESULTS.md; about ten minutes
-	$(BENCH)/bin/python -m benchmarks.bench
+bench: $(BENCH)/.bench $(VENV)/.dev ## what waiting costs, beside other providers, into benchmarks/RESULTS.md; ten minutes
+	PYTHON_WITHOUT_OTHERS=$(abspath $(BIN)/python) $(BENCH)/bin/python -m benchmarks.bench
 
 coverage: $(VENV)/.dev ## report on the lines and branches that the tests have run; fails below 95 %
 	$(BIN)/python -m coverage combine --quiet
