@@ -56,7 +56,7 @@ def measure() -> Results:
 
 
 def _deferred() -> Deferred:
-    """Measure tasks of a real Airflow where the other providers are not: what they load would be there for ours, too."""
+    """Measure tasks of a real Airflow without other providers: what these load at its start would serve ours, too."""
     python = os.environ.get("PYTHON_WITHOUT_OTHERS", sys.executable)
     command = [python, "-m", "benchmarks.deferred.measure", "--tasks", str(TASKS)]
     done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
