@@ -20,7 +20,7 @@ from tabulate import tabulate
 
 from airflow_provider_kognitos.emulator.control import EmulatorControl
 from airflow_provider_kognitos.runs.identity import Marker
-from sandbox.rest import AirflowApi
+from sandbox.api import AirflowApi
 
 RUNS = 100
 DAG = "kognitos_hundred"

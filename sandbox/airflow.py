@@ -16,8 +16,8 @@ from typing import Any, Self
 
 import requests
 
+from sandbox.api import AirflowApi
 from sandbox.errors import AirflowApiError, ServiceError
-from sandbox.rest import AirflowApi
 from sandbox.service import Service, base_environment, free_port
 
 QUICK = {

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import psutil
 
 from sandbox.errors import AirflowApiError, NotReachedError
-
-if TYPE_CHECKING:
-    from sandbox.rest import AirflowApi
+from sandbox.rest import RestApi
 
 FINISHED = frozenset({"success", "failed"})
 """States in which a DAG run ends."""
@@ -24,7 +22,7 @@ TASK_FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "r
 class DagRun:
     """One run of a DAG."""
 
-    def __init__(self, api: AirflowApi, dag_id: str, run_id: str) -> None:
+    def __init__(self, api: RestApi, dag_id: str, run_id: str) -> None:
         self.api = api
         self.dag_id = dag_id
         self.run_id = run_id

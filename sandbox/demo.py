@@ -8,11 +8,11 @@ import time
 
 from tabulate import tabulate
 
+from sandbox.api import AirflowApi
 from sandbox.dag_run import FINISHED, DagRun
 from sandbox.emulator import LocalEmulator
 from sandbox.errors import NotReachedError, ServiceError
 from sandbox.kognitos import ROOT, example_airflow
-from sandbox.rest import AirflowApi
 
 HOME = ROOT / ".airflow" / "demo"
 DAG_ID = "kognitos_invoice"
