@@ -30,6 +30,7 @@ class Instance:
     def __init__(self, **xcoms: Any) -> None:
         self.xcoms = xcoms
         self.map_index = -1
+        self.task = None
 
     def xcom_pull(self, *, task_ids: Any, key: str = "return_value", default: Any = None, **more: Any) -> Any:
         return self.xcoms.get(key, default)
