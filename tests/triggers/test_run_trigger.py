@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
+import time
 from typing import Any
 
 import pytest
@@ -55,6 +58,32 @@ def test_an_operator_takes_no_argument_that_its_trigger_could_not_store(value: A
         except KognitosConfigError:
             continue
         json.dumps(getattr(operator, argument))
+
+
+async def test_a_trigger_that_waits_is_a_few_objects() -> None:
+    """With each that the garbage collector has to look at, it holds up all other triggers of the process for longer."""
+
+    async def wait(number: int) -> None:
+        trigger = KognitosRunTrigger(
+            run_id=f"run-{number}", process_id="p", agent_id="a", started_at=time.time(), poll_interval=3600
+        )
+        async for _ in trigger.run():
+            return
+
+    count = 100
+    tasks = [asyncio.create_task(wait(0))]
+    await asyncio.sleep(0.1)  # by now all that is needed is imported
+    gc.collect()
+    before = len(gc.get_objects())
+    tasks += [asyncio.create_task(wait(number)) for number in range(1, count + 1)]
+    await asyncio.sleep(0.1)
+    gc.collect()
+    each = (len(gc.get_objects()) - before) / count
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    # Half of them belong to any task that waits for the event of a trigger.
+    assert 6 < each < 18
 
 
 async def test_on_kill_says_what_becomes_of_the_run(
