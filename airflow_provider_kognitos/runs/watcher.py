@@ -44,6 +44,9 @@ T = TypeVar("T")
 REQUESTS_AT_ONCE = 4
 #: A run due within this part of its interval is looked at together with those that are due now.
 EARLY = 0.2
+#: So many triggers are told something before anybody else has a turn: what Airflow does with an event takes a
+#: millisecond and more, and a page may show the end of a hundred runs.
+TOLD_AT_ONCE = 10
 #: Seconds to pause after a 429 that does not say how long.
 PAUSE = 15.0
 
@@ -246,7 +249,7 @@ class RunWatcher:
             useless += not shown
             saved += len(shown) + sum(self._elapsed(tickets) for run, tickets in ours if run.id not in shown)
             unseen -= shown
-            hidden = [run.id for run, tickets in ours if not self._listed(tickets, run)]
+            hidden = await self._listed(ours)
             await asyncio.gather(*(self._ask(client, group, run_id) for run_id in hidden))
             token = page.continuation_token
             if token is None:
@@ -256,12 +259,19 @@ class RunWatcher:
     def _elapsed(self, tickets: Iterable[Ticket]) -> float:
         return max(ticket.wait.elapsed(self._looked_at) for ticket in tickets)
 
-    def _listed(self, tickets: Iterable[Ticket], run: Run) -> bool:
-        """Take note of a run on a page; return whether that was all, or it has to be read by its id for its outputs."""
-        if run.raw.get("outputs") is None and any(ticket.wait.ends.succeeded(run) for ticket in tickets):
-            return False
-        self._seen(tickets, run)
-        return True
+    async def _listed(self, ours: Iterable[tuple[Run, list[Ticket]]]) -> list[str]:
+        """Take note of the runs on a page; return the ids of those that have to be read for their outputs."""
+        hidden = []
+        told = 0
+        for run, tickets in ours:
+            if run.raw.get("outputs") is None and any(ticket.wait.ends.succeeded(run) for ticket in tickets):
+                hidden.append(run.id)
+                continue
+            told += self._seen(tickets, run)
+            if told >= TOLD_AT_ONCE:
+                told = 0
+                await asyncio.sleep(0)
+        return hidden
 
     async def _ask(self, client: KognitosClient, group: Group, run_id: str) -> None:
         async with self._free:
@@ -274,11 +284,17 @@ class RunWatcher:
             else:
                 self._seen(self._waiting(group, run_id), run)
 
-    def _seen(self, tickets: Iterable[Ticket], run: Run) -> None:
+    def _seen(self, tickets: Iterable[Ticket], run: Run) -> int:
+        """Take note of a run; return how many of those who wait for it have been told something."""
+        told = 0
         for ticket in tickets:
-            if line := ticket.wait.news(run, self._looked_at):
+            line = ticket.wait.news(run, self._looked_at)
+            outcome = ticket.wait.on_run(run, self._looked_at)
+            if line:
                 ticket.say(line)
-            self._end(ticket, ticket.wait.on_run(run, self._looked_at))
+            self._end(ticket, outcome)
+            told += bool(line or outcome)
+        return told
 
     def _missed(self, group: Group, run_ids: Iterable[str], error: KognitosError) -> None:
         tickets = [ticket for run_id in run_ids for ticket in self._waiting(group, run_id)]

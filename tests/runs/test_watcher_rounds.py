@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from airflow_provider_kognitos.exceptions import (
 )
 from airflow_provider_kognitos.runs.outcome import Outcome
 from airflow_provider_kognitos.runs.polling import Wait
-from airflow_provider_kognitos.runs.watcher import REQUESTS_AT_ONCE, Group, RunWatcher, Ticket
+from airflow_provider_kognitos.runs.watcher import REQUESTS_AT_ONCE, TOLD_AT_ONCE, Group, RunWatcher, Ticket
 
 from .made import AGENT, PROCESS, STAGE, run
 from .scripted import Clock, Scripted
@@ -109,6 +110,32 @@ async def test_a_thousand_runs_cost_ten_pages() -> None:
 
         assert await on.round() == ["page"] * 10
         assert all(ticket.wait.due > on.clock() for ticket in on.tickets)
+
+
+async def test_of_many_runs_that_end_at_once_a_few_triggers_are_woken_at_a_time() -> None:
+    """Airflow does so much for each event that a hundred in a row would hold up all other triggers."""
+    woken: list[str] = []
+    turns: list[int] = []
+
+    async def wait_for(ticket: Ticket) -> None:
+        woken.append((await ticket.outcome).run_id)
+
+    async def look_on() -> None:
+        while True:
+            turns.append(len(woken))
+            await asyncio.sleep(0)
+
+    async with stage(Scripted(Clock(), *many(200, "Failed"))) as on:
+        waiting = [asyncio.create_task(wait_for(on.wait_for(f"run-{number}"))) for number in range(200)]
+        looking_on = asyncio.create_task(look_on())
+
+        assert await on.round() == ["page"] * 2
+        await asyncio.gather(*waiting)
+        await asyncio.sleep(0)
+        looking_on.cancel()
+
+    assert len(woken) == turns[-1] == 200
+    assert max(later - earlier for earlier, later in pairwise(turns)) <= TOLD_AT_ONCE
 
 
 async def test_a_page_that_shows_none_of_the_runs_is_the_last() -> None:
