@@ -66,10 +66,19 @@ def main() -> int:
     def workers() -> list[str]:
         return hosts("running", lambda task: task.get("hostname"))
 
-    api.wait_until(lambda: len(triggerers()) >= RUNS // 10, "a tenth of the tasks to be watched", 300)
-    triggerer = kill(triggerers()[0])
-    api.wait_until(lambda: bool(workers()), "a worker to be at work", 120)
-    worker = kill(workers()[0])
+    def seen(now: Callable[[], list[str]], what: str, at_least: int = 1) -> str:
+        """Wait for hosts, and return one of those that were there: a moment later none may be."""
+        found: list[str] = []
+
+        def look() -> bool:
+            found[:] = now()
+            return len(found) >= at_least
+
+        api.wait_until(look, what, 300)
+        return found[0]
+
+    triggerer = kill(seen(triggerers, "a tenth of the tasks to be watched", RUNS // 10))
+    worker = kill(seen(workers, "a worker to be at work"))
     left = {
         service: len(compose("ps", "--quiet", service).split()) for service in ("airflow-triggerer", "airflow-worker")
     }
