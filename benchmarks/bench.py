@@ -1,7 +1,7 @@
 """
 Measure what waiting, deferring, uploading and importing cost, ours beside others, and write ``benchmarks/RESULTS.md``.
 
-``python -m benchmarks.bench`` takes ten minutes on two cores. What it says of a machine holds for that machine;
+``make bench`` takes ten minutes on two cores. What it says of a machine holds for that machine;
 the ratios within a run are what counts.
 """
 
@@ -45,19 +45,22 @@ TASKS = 40
 Key = TypeVar("Key")
 
 
-def measure() -> Results:
-    """Measure all of it."""
+def measure(plain_python: str) -> Results:
+    """
+    Measure all of it.
+
+    :param plain_python: an interpreter with this provider and none of the others.
+    """
     growth = _side_by_side({(name, size): (name, Plan(size)) for size in SMALL for name in OURS})
     growth |= {(name, size): _told(name, Plan(size)) for size in LARGE for name in OURS}
     growth["kognitos", 5_000] = _told("kognitos", Plan(5_000))
     beside = {name: growth[name, 1_000] for name in OURS} | {name: _told(name, Plan(1_000)) for name in PEERS}
     settings = _side_by_side({setting: ("kognitos", plan) for setting, plan in SETTINGS.items()})
-    return Results(beside, growth, settings, _deferred(), upload.measure(), imports.measure())
+    return Results(beside, growth, settings, _deferred(plain_python), upload.measure(), imports.measure())
 
 
-def _deferred() -> Deferred:
+def _deferred(python: str) -> Deferred:
     """Measure tasks of a real Airflow without other providers: what these load at its start would serve ours, too."""
-    python = os.environ.get("PYTHON_WITHOUT_OTHERS", sys.executable)
     command = [python, "-m", "benchmarks.deferred.measure", "--tasks", str(TASKS)]
     done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
     result = Deferred.from_json(done.stdout)
@@ -81,8 +84,15 @@ def _told(name: str, plan: Plan) -> Row:
 
 def main() -> int:
     """Measure and write."""
+    plain_python = os.environ.get("PYTHON_WITHOUT_OTHERS")
+    if not plain_python:
+        print(
+            "PYTHON_WITHOUT_OTHERS must name a Python with this provider and no other; run `make bench`, which does.",
+            file=sys.stderr,
+        )
+        return 2
     began = time.monotonic()
-    results = measure()
+    results = measure(plain_python)
     RESULTS.write_text(page(results))
     plot_growth({name: {n: row for (who, n), row in results.growth.items() if who == name} for name in OURS}, PICTURE)
     print(f"Written in {time.monotonic() - began:.0f} s: {RESULTS.relative_to(HERE.parent)}, {PICTURE.name}")

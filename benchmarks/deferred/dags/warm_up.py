@@ -1,4 +1,4 @@
-"""Each of the tasks that are measured, once on each of the executor's workers, before anything is measured."""
+"""Some of the tasks that are measured, before anything is: as many of each as the executor has workers."""
 
 from datetime import datetime, timedelta
 
