@@ -24,9 +24,4 @@ def executor_workers(airflow: LocalAirflow) -> list[psutil.Process]:
 def task_processes(airflow: LocalAirflow) -> list[psutil.Process]:
     """Return the processes that execute a task now."""
     workers = {worker.pid for worker in executor_workers(airflow)}
-    found = []
-    for process in airflow.services["scheduler"].processes():
-        with suppress(psutil.NoSuchProcess):
-            if process.ppid() in workers:
-                found.append(process)
-    return found
+    return [each for each in airflow.services["scheduler"].processes() if each.info["ppid"] in workers]

@@ -16,12 +16,12 @@ import psutil
 
 
 def session_members(session: int) -> list[psutil.Process]:
-    """Every living process of a session.
+    """Every living process of a session; ``info`` of each has its parent's ID as it was then, under ``ppid``.
 
     A session holds together what a process group does not: Airflow puts each task process into a group of its own.
     """
     members = []
-    for process in psutil.process_iter(["status"]):
+    for process in psutil.process_iter(["status", "ppid"]):
         try:
             if os.getsid(process.pid) == session and process.info["status"] != psutil.STATUS_ZOMBIE:
                 members.append(process)

@@ -64,7 +64,7 @@ class Service:
             return []
         guard = self._guard.pid
         members = [process for process in lifeline.session_members(guard) if process.pid != guard]
-        return sorted(members, key=lambda process: (process.ppid() != guard, process.pid))
+        return sorted(members, key=lambda process: (process.info["ppid"] != guard, process.pid))
 
     def check(self) -> None:
         """Raise when the command was started and has ended by itself.

@@ -21,6 +21,14 @@ print(os.getpid(), child.pid, flush=True)
 time.sleep(600)
 """
 
+#: A command whose children end as soon as they are born.
+HYDRA = """
+import os
+os.fork(), os.fork(), os.fork()
+while True:
+    os.waitpid(os.fork() or os._exit(0), 0)
+"""
+
 #: A process that starts that command as a service, and waits.
 PARENT = f"""
 import signal, sys, time
@@ -81,6 +89,18 @@ def test_service_ends_with_the_process_that_started_it(number: signal.Signals, t
         wait_until_gone(command, child)
     finally:
         parent.kill()
+
+
+def test_processes_of_a_service_may_die_while_they_are_listed(tmp_path: Path) -> None:
+    """As Airflow's tasks do."""
+    command = [sys.executable, "-c", HYDRA]
+    service = Service("hydra", command, log=tmp_path / "log", env=base_environment(), cwd=tmp_path)
+    service.start()
+    try:
+        listings = [service.processes() for _ in range(150)]
+    finally:
+        service.kill()
+    assert max(len(each) for each in listings) > 1, "no child was ever seen"
 
 
 def test_death_of_a_service_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:

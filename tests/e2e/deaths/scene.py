@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -181,8 +182,9 @@ class Scene:
 
         def look() -> bool:
             row = self._board.task(self.name, map_index)
-            if row.state == "running" and row.pid and psutil.pid_exists(row.pid):
-                found.append(psutil.Process(row.pid))
+            if row.state == "running" and row.pid:
+                with suppress(psutil.NoSuchProcess):
+                    found.append(psutil.Process(row.pid))
             return bool(found)
 
         self.wait(look, "a worker", map_index)
