@@ -64,7 +64,8 @@ class Ticket:
     """
     One trigger's place among those who wait. There may be thousands, so it is kept small.
 
-    :param tell: takes a line for the log; called in the context of the trigger, by which Airflow finds its task's log.
+    :param tell: takes a line for the log; called in a thread, in the context of the trigger, by which Airflow finds
+        its task's log.
     """
 
     group: Group
@@ -74,8 +75,13 @@ class Ticket:
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
     def say(self, line: str) -> None:
-        """Have a line logged; later, so that an error there is none of the watcher's."""
-        self.outcome.get_loop().call_soon(self.tell, line, context=self.context)
+        """
+        Have a line logged, in one of the threads in which Airflow logs what a trigger does.
+
+        A triggerer reads no log while it writes to its database. Then a line waits, and nobody may wait for the line.
+        """
+        # Two lines may wait at once, and a context is one thread's at a time.
+        self.outcome.get_loop().run_in_executor(None, self.context.copy().run, self.tell, line)
 
 
 #: Thousands who wait for runs of one process share one.

@@ -52,6 +52,13 @@ class Triggers:
         finally:
             watcher.leave(ticket)
 
+    async def lines(self, count: int) -> list[str]:
+        """What has been said, once it is so many lines."""
+        async with asyncio.timeout(30):
+            while len(self.said) < count:
+                await asyncio.sleep(0.01)
+        return self.said
+
     def start(self, run_id: str, group: Group = GROUP, **more: Any) -> asyncio.Task[Outcome]:
         return asyncio.create_task(self.outcome(run_id, group, **more), name=f"trigger of {run_id}")
 
@@ -176,10 +183,34 @@ async def test_each_trigger_is_told_its_own_runs_news_once(emulator: RunningEmul
 
     assert sum(of.opened for of in each.values()) == 1
     for run_id, of in each.items():
-        lines = of.said
+        lines = await of.lines(3)
         assert [line.split()[4] for line in lines] == ["Pending", "Odd", "Succeeded"]
         assert all(line.startswith(f"Kognitos run {run_id} is ") for line in lines)
         assert "not documented" in lines[1]
+
+
+async def test_a_log_that_takes_no_lines_holds_nobody_up(emulator: RunningEmulator, triggers: Triggers) -> None:
+    """As a triggerer's while it writes to its database."""
+    taking = threading.Event()
+    said: list[str] = []
+
+    def tell(line: str) -> None:
+        assert taking.wait(30)
+        said.append(line)
+
+    play(emulator, steps=[("Pending", 0.4), ("Running", 0.4)])
+    (run_id,) = add_foreign(emulator, 1, status=None, created_at=time.time())
+    watcher = RunWatcher.of("kognitos", triggers.open_client)
+    ticket = watcher.join(Wait(run_id, time.time(), Cadence(0.2, 0.2), status="Created"), GROUP, tell)
+    try:
+        assert (await ticket.outcome).ended_run().id == run_id
+        assert said == []
+    finally:
+        watcher.leave(ticket)
+        taking.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+    assert sorted(line.split()[4] for line in said) == ["Pending", "Running", "Succeeded"]
 
 
 async def test_two_triggers_wait_for_one_run(emulator: RunningEmulator, triggers: Triggers) -> None:
@@ -212,8 +243,9 @@ async def test_what_the_watcher_logs_itself_is_in_the_log_of_no_task(
     assert written == [None]
     assert "Could not ask about 1 waiting Kognitos run(s)" in caplog.text
     # The task is told of it by its own trigger.
-    assert triggers.said[0].startswith(f"Could not ask about Kognitos run {run_id}: GET /v2/runs/{run_id}")
-    assert triggers.said[1].startswith(f"Kognitos run {run_id} is Succeeded")
+    failed, ended = await triggers.lines(2)
+    assert failed.startswith(f"Could not ask about Kognitos run {run_id}: GET /v2/runs/{run_id}")
+    assert ended.startswith(f"Kognitos run {run_id} is Succeeded")
 
 
 # Coming and going.

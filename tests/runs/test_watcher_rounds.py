@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -59,12 +60,13 @@ class Stage:
         """Look once at all that is due, and return what was asked."""
         self.client.calls.clear()
         await self.watcher._rounds()
-        await asyncio.sleep(0)  # the lines for the logs come now
+        await asyncio.to_thread(lambda: None)  # comes after the lines for the logs
         return self.client.calls.copy()
 
 
 @asynccontextmanager
 async def stage(client: Scripted, open_client: Callable[[], Any] | None = None) -> AsyncIterator[Stage]:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     made = Stage(client, open_client)
     made.watcher._task.cancel()
     await asyncio.gather(made.watcher._task, return_exceptions=True)
