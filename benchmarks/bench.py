@@ -39,7 +39,7 @@ SETTINGS = {
     "20 processes, nine foreign runs for each of ours": Plan(1_000, processes=20, foreign=9),
     "429 for ten seconds, Retry-After said": Plan(1_000, throttled=(12.0, 22.0)),
 }
-#: Deferred tasks of a real Airflow, so few that it takes two minutes.
+#: Deferred tasks of a real Airflow, so few that twice of it takes three minutes.
 TASKS = 40
 
 Key = TypeVar("Key")
@@ -56,15 +56,19 @@ def measure(plain_python: str) -> Results:
     growth["kognitos", 5_000] = _told("kognitos", Plan(5_000))
     beside = {name: growth[name, 1_000] for name in OURS} | {name: _told(name, Plan(1_000)) for name in PEERS}
     settings = _side_by_side({setting: ("kognitos", plan) for setting, plan in SETTINGS.items()})
-    return Results(beside, growth, settings, _deferred(plain_python), upload.measure(), imports.measure())
+    deferred, preloaded = _deferred(plain_python), _deferred(plain_python, "--preload")
+    return Results(beside, growth, settings, deferred, preloaded, upload.measure(), imports.measure())
 
 
-def _deferred(python: str) -> Deferred:
+def _deferred(python: str, *options: str) -> Deferred:
     """Measure tasks of a real Airflow without other providers: what these load at its start would serve ours, too."""
-    command = [python, "-m", "benchmarks.deferred.measure", "--tasks", str(TASKS)]
+    command = [python, "-m", "benchmarks.deferred.measure", "--tasks", str(TASKS), *options]
     done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
     result = Deferred.from_json(done.stdout)
-    print(f"{TASKS} deferred tasks: {result.kognitos.cpu_s / result.floor.cpu_s:.2f} × the floor", flush=True)
+    print(
+        f"{TASKS} deferred tasks {' '.join(options)}: {result.kognitos.cpu_s / result.floor.cpu_s:.2f} × the floor",
+        flush=True,
+    )
     return result
 
 

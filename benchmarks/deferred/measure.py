@@ -75,12 +75,14 @@ class Deferred:
     What was measured.
 
     :param floor_heartbeat_age_s: the same age as that of the watch, while the triggerer held the floor's triggers
+    :param floor_blocked: how often it said that one of those had blocked its thread
     """
 
     kognitos: Work
     floor: Work
     watch: Watch
     floor_heartbeat_age_s: float
+    floor_blocked: int
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -91,16 +93,20 @@ class Deferred:
             Work(**values["floor"]),
             Watch(**values["watch"]),
             values["floor_heartbeat_age_s"],
+            values["floor_blocked"],
         )
 
 
-def measure(tasks: int, home: Path) -> Deferred:
+def measure(tasks: int, home: Path, *, preload: bool = False) -> Deferred:
     """
     Run both DAGs, one after the other, once Airflow is warm.
 
     :param tasks: mapped tasks of each
     :param home: folder for everything that is written
+    :param preload: whether the processes that Airflow forks its tasks from have loaded this provider
     """
+    if preload:
+        _preload(home / "airflow" / "config")
     with _emulator(home / "emulator") as emulator, _airflow(home / "airflow", tasks, emulator) as airflow:
         airflow.api.wait_for_dags("kognitos", "floor", "warm_up")
         airflow.api.trigger_dag("warm_up").wait(timeout=_patience(tasks))
@@ -114,7 +120,12 @@ def measure(tasks: int, home: Path) -> Deferred:
         _wait_until_deferred(dag_run, tasks)
         watch = _end_runs(emulator, airflow, dag_run, tasks, blocked)
         kognitos = before.until_now(airflow, tasks)
-    return Deferred(kognitos, floor, watch, heartbeat.oldest)
+    return Deferred(kognitos, floor, watch, heartbeat.oldest, blocked)
+
+
+def _preload(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "airflow_local_settings.py").write_text("import airflow_provider_kognitos.preload\n")
 
 
 def _emulator(home: Path) -> LocalEmulator:
@@ -237,10 +248,11 @@ def main() -> int:
     """Measure, and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--preload", action="store_true", help="load this provider before Airflow forks its tasks")
     parser.add_argument("--keep", action="store_true", help="keep logs and databases")
     arguments = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="kognitos-deferred-"))
-    print(json.dumps(asdict(measure(arguments.tasks, home)), indent=1))
+    print(json.dumps(asdict(measure(arguments.tasks, home, preload=arguments.preload)), indent=1))
     if arguments.keep:
         print(home)
     else:
