@@ -14,7 +14,7 @@ MODULES = {
     "dbt": "airflow.providers.dbt.cloud.operators.dbt",
     "airbyte": "airflow.providers.airbyte.operators.airbyte",
 }
-ROUNDS = 5
+ROUNDS = 3
 
 _SCRIPT = """
 import sys, time

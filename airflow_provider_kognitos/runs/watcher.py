@@ -26,6 +26,7 @@ from airflow_provider_kognitos.exceptions import (
     KognitosRateLimitError,
     KognitosServerError,
 )
+from airflow_provider_kognitos.runs.lines import LogLines
 from airflow_provider_kognitos.runs.opening import Opening
 from airflow_provider_kognitos.runs.outcome import Outcome
 from airflow_provider_kognitos.runs.polling import pause_asked_for
@@ -74,15 +75,6 @@ class Ticket:
     outcome: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
-    def say(self, line: str) -> None:
-        """
-        Have a line logged, in one of the threads in which Airflow logs what a trigger does.
-
-        A triggerer reads no log while it writes to its database. Then a line waits, and nobody may wait for the line.
-        """
-        # Two lines may wait at once, and a context is one thread's at a time.
-        self.outcome.get_loop().run_in_executor(None, self.context.copy().run, self.tell, line)
-
 
 #: Thousands who wait for runs of one process share one.
 group_of = lru_cache(Group)
@@ -110,6 +102,7 @@ class RunWatcher:
         # what has not been sent from being sent.
         self._free = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._tickets: dict[Group, dict[str, list[Ticket]]] = {}
+        self._lines = LogLines()
         self._paused_until = 0.0
         self._looked_at = 0.0
         self._wakes_at = 0.0
@@ -297,7 +290,7 @@ class RunWatcher:
             line = ticket.wait.news(run, self._looked_at)
             outcome = ticket.wait.on_run(run, self._looked_at)
             if line:
-                ticket.say(line)
+                self._say(ticket, line)
             self._end(ticket, outcome)
             told += bool(line or outcome)
         return told
@@ -311,8 +304,11 @@ class RunWatcher:
             self._opening.refused()
         for ticket in tickets:
             if not isinstance(error, KognitosRateLimitError):
-                ticket.say(f"Could not ask about Kognitos run {ticket.wait.run_id}: {error}")
+                self._say(ticket, f"Could not ask about Kognitos run {ticket.wait.run_id}: {error}")
             self._end(ticket, ticket.wait.on_error(error, self._looked_at))
+
+    def _say(self, ticket: Ticket, line: str) -> None:
+        self._lines.add(ticket.context, ticket.tell, line)
 
     def _end(self, ticket: Ticket, outcome: Outcome | None) -> None:
         if outcome is not None:

@@ -2,8 +2,8 @@
 Hundreds of mapped tasks, each deferred in a real Airflow, that all wait before the first run ends.
 
 ``python -m benchmarks.deferred.measure --tasks 1000`` prints what the workers took for a task, beside a deferrable
-``TimeDeltaSensor``, and how the triggerer did. The runs of the emulator end, spread over 20 seconds, only when each
-task waits in the triggerer.
+``TimeDeltaSensor``, and how the triggerer did; and what they took once this provider is preloaded. The runs of the
+emulator end, spread over 20 seconds, only when each task waits in the triggerer.
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ class Deferred:
     """
     What was measured.
 
+    :param preloaded: the work for a run when the process that tasks are forked from has loaded this provider
     :param floor_heartbeat_age_s: the same age as that of the watch, while the triggerer held the floor's triggers
     :param floor_blocked: how often it said that one of those had blocked its thread
     """
 
     kognitos: Work
+    preloaded: Work
     floor: Work
     watch: Watch
     floor_heartbeat_age_s: float
@@ -90,6 +92,7 @@ class Deferred:
         values = json.loads(text)
         return cls(
             Work(**values["kognitos"]),
+            Work(**values["preloaded"]),
             Work(**values["floor"]),
             Watch(**values["watch"]),
             values["floor_heartbeat_age_s"],
@@ -97,35 +100,48 @@ class Deferred:
         )
 
 
-def measure(tasks: int, home: Path, *, preload: bool = False) -> Deferred:
+def measure(tasks: int, home: Path) -> Deferred:
     """
     Run both DAGs, one after the other, once Airflow is warm.
 
     :param tasks: mapped tasks of each
     :param home: folder for everything that is written
-    :param preload: whether the processes that Airflow forks its tasks from have loaded this provider
     """
-    if preload:
-        _preload(home / "airflow" / "config")
     with _emulator(home / "emulator") as emulator, _airflow(home / "airflow", tasks, emulator) as airflow:
         airflow.api.wait_for_dags("kognitos", "floor", "warm_up")
-        airflow.api.trigger_dag("warm_up").wait(timeout=_patience(tasks))
+        _warm_up(airflow, tasks)
         before = _Used.of(airflow)
         with _Heartbeat(airflow) as heartbeat:
             airflow.api.trigger_dag("floor").wait(timeout=_patience(tasks))
         floor = before.until_now(airflow, tasks)
         blocked = _blocked(airflow)
-        before = _Used.of(airflow)
-        dag_run = airflow.api.trigger_dag("kognitos")
-        _wait_until_deferred(dag_run, tasks)
-        watch = _end_runs(emulator, airflow, dag_run, tasks, blocked)
-        kognitos = before.until_now(airflow, tasks)
-    return Deferred(kognitos, floor, watch, heartbeat.oldest, blocked)
+        kognitos, watch = _runs(emulator, airflow, tasks)
+        _preload(airflow)
+        _warm_up(airflow, tasks)
+        preloaded, _ = _runs(emulator, airflow, tasks)
+    return Deferred(kognitos, preloaded, floor, watch, heartbeat.oldest, blocked)
 
 
-def _preload(folder: Path) -> None:
-    folder.mkdir(parents=True)
+def _warm_up(airflow: LocalAirflow, tasks: int) -> None:
+    airflow.api.trigger_dag("warm_up").wait(timeout=_patience(tasks))
+
+
+def _runs(emulator: LocalEmulator, airflow: LocalAirflow, tasks: int) -> tuple[Work, Watch]:
+    """Run the DAG of runs; return what it took."""
+    before, blocked = _Used.of(airflow), _blocked(airflow)
+    dag_run = airflow.api.trigger_dag("kognitos")
+    _wait_until_deferred(dag_run, tasks)
+    watch = _end_runs(emulator, airflow, dag_run, tasks, blocked)
+    return before.until_now(airflow, tasks), watch
+
+
+def _preload(airflow: LocalAirflow) -> None:
+    """Have this provider loaded by the process that tasks are forked from, with LocalExecutor the scheduler."""
+    folder = airflow.home / "config"
+    folder.mkdir()
     (folder / "airflow_local_settings.py").write_text("import airflow_provider_kognitos.preload\n")
+    airflow.services["scheduler"].stop()
+    airflow.services["scheduler"].start()
 
 
 def _emulator(home: Path) -> LocalEmulator:
@@ -152,7 +168,7 @@ def _airflow(home: Path, tasks: int, emulator: LocalEmulator) -> LocalAirflow:
         settings={**TRIGGERER, "core.max_map_length": str(max(1024, tasks)), "logging.logging_level": "INFO"},
         env={
             "BENCHMARK_TASKS": str(tasks),
-            "BENCHMARK_FLOOR_SECONDS": str(20 + tasks / 2),
+            "BENCHMARK_FLOOR_SECONDS": str(10 + tasks / 2),
             # As installed anywhere: compiled once, not by each task.
             "PYTHONDONTWRITEBYTECODE": "",
         },
@@ -248,11 +264,10 @@ def main() -> int:
     """Measure, and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=200)
-    parser.add_argument("--preload", action="store_true", help="load this provider before Airflow forks its tasks")
     parser.add_argument("--keep", action="store_true", help="keep logs and databases")
     arguments = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="kognitos-deferred-"))
-    print(json.dumps(asdict(measure(arguments.tasks, home, preload=arguments.preload)), indent=1))
+    print(json.dumps(asdict(measure(arguments.tasks, home)), indent=1))
     if arguments.keep:
         print(home)
     else:

@@ -58,6 +58,19 @@ def test_a_task_loads_nothing_more(
     assert [name for name in late if name.partition(".")[0] in OURS] == []
 
 
+def test_a_task_that_renders_templates_makes_no_lexer() -> None:
+    code = """
+import airflow_provider_kognitos.preload
+import jinja2.lexer
+del jinja2.lexer.Lexer
+from datetime import datetime
+from airflow.providers.common.compat.sdk import DAG
+print(DAG("dag", schedule=None, start_date=datetime(2026, 1, 1)).get_template_env().from_string("{{ 1 + 1 }}").render())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "2"
+
+
 @pytest.mark.smoke
 def test_it_can_be_imported_where_airflow_reads_its_local_settings(tmp_path: Path) -> None:
     settings = tmp_path / "config" / "airflow_local_settings.py"
