@@ -72,7 +72,7 @@ def _deferred(python: str) -> Deferred:
     floor = result.floor.cpu_s
     print(
         f"{TASKS} deferred tasks: {result.kognitos.cpu_s / floor:.2f} × the floor, "
-        f"preloaded {result.preloaded.cpu_s / floor:.2f} ×",
+        f"not preloaded {result.unloaded.cpu_s / floor:.2f} ×",
         flush=True,
     )
     return result

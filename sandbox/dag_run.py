@@ -74,6 +74,11 @@ class DagRun:
                 break
         return [TaskInstance(self, each["task_id"], each["map_index"], each) for each in found]
 
+    def count(self, state: str) -> int:
+        """How many of its task instances are in a state now; with a thousand of them far cheaper than to list them."""
+        page = self.api.call("GET", f"{self.path}/taskInstances", params={"state": state, "limit": 1})
+        return page["total_entries"]
+
     def task(self, task_id: str, map_index: int = -1) -> TaskInstance:
         """One task instance; it need not exist yet."""
         return TaskInstance(self, task_id, map_index)

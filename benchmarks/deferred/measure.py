@@ -2,8 +2,8 @@
 Hundreds of mapped tasks, each deferred in a real Airflow, that all wait before the first run ends.
 
 ``python -m benchmarks.deferred.measure --tasks 1000`` prints what the workers took for a task, beside a deferrable
-``TimeDeltaSensor``, and how the triggerer did; and what they took once this provider is preloaded. The runs of the
-emulator end, spread over 20 seconds, only when each task waits in the triggerer.
+``TimeDeltaSensor``, and how the triggerer did; and what they took where each task loads this provider itself. The runs
+of the emulator end, spread over 20 seconds, only when each task waits in the triggerer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from typing import Self
 import yaml
 
 from airflow_provider_kognitos.emulator.scenario import Capacity, Habits, Process, Rule, Scenario, Step
+from benchmarks.deferred.executor import ForkingExecutor
 from benchmarks.processes import executor_workers
 from sandbox.airflow import LocalAirflow
 from sandbox.dag_run import DagRun
@@ -50,6 +50,10 @@ class Work:
     processes: float
     cpu_s: float
 
+    def mean(self, other: Work) -> Work:
+        """Return what is halfway between the two."""
+        return Work((self.processes + other.processes) / 2, (self.cpu_s + other.cpu_s) / 2)
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -74,13 +78,13 @@ class Deferred:
     """
     What was measured.
 
-    :param preloaded: the work for a run when the process that tasks are forked from has loaded this provider
+    :param unloaded: the work for a run where the process that tasks are forked from has not loaded this provider
     :param floor_heartbeat_age_s: the same age as that of the watch, while the triggerer held the floor's triggers
     :param floor_blocked: how often it said that one of those had blocked its thread
     """
 
     kognitos: Work
-    preloaded: Work
+    unloaded: Work
     floor: Work
     watch: Watch
     floor_heartbeat_age_s: float
@@ -92,7 +96,7 @@ class Deferred:
         values = json.loads(text)
         return cls(
             Work(**values["kognitos"]),
-            Work(**values["preloaded"]),
+            Work(**values["unloaded"]),
             Work(**values["floor"]),
             Watch(**values["watch"]),
             values["floor_heartbeat_age_s"],
@@ -102,7 +106,9 @@ class Deferred:
 
 def measure(tasks: int, home: Path) -> Deferred:
     """
-    Run both DAGs, one after the other, once Airflow is warm.
+    Run both DAGs, one after the other, once Airflow is warm; that of the sensors before and after that of the runs.
+
+    So a machine that gets slower or quicker meanwhile changes neither side more than the other.
 
     :param tasks: mapped tasks of each
     :param home: folder for everything that is written
@@ -110,20 +116,26 @@ def measure(tasks: int, home: Path) -> Deferred:
     with _emulator(home / "emulator") as emulator, _airflow(home / "airflow", tasks, emulator) as airflow:
         airflow.api.wait_for_dags("kognitos", "floor", "warm_up")
         _warm_up(airflow, tasks)
-        before = _Used.of(airflow)
         with _Heartbeat(airflow) as heartbeat:
-            airflow.api.trigger_dag("floor").wait(timeout=_patience(tasks))
-        floor = before.until_now(airflow, tasks)
+            floor = _floor(airflow, tasks)
         blocked = _blocked(airflow)
         kognitos, watch = _runs(emulator, airflow, tasks)
-        _preload(airflow)
+        floor = floor.mean(_floor(airflow, tasks))
+        _unload(airflow)
         _warm_up(airflow, tasks)
-        preloaded, _ = _runs(emulator, airflow, tasks)
-    return Deferred(kognitos, preloaded, floor, watch, heartbeat.oldest, blocked)
+        unloaded, _ = _runs(emulator, airflow, tasks)
+    return Deferred(kognitos, unloaded, floor, watch, heartbeat.oldest, blocked)
 
 
 def _warm_up(airflow: LocalAirflow, tasks: int) -> None:
     airflow.api.trigger_dag("warm_up").wait(timeout=_patience(tasks))
+
+
+def _floor(airflow: LocalAirflow, tasks: int) -> Work:
+    """Run the DAG of sensors; return what it took."""
+    before = _Used.of(airflow)
+    airflow.api.trigger_dag("floor").wait(timeout=_patience(tasks))
+    return before.until_now(airflow, tasks)
 
 
 def _runs(emulator: LocalEmulator, airflow: LocalAirflow, tasks: int) -> tuple[Work, Watch]:
@@ -135,13 +147,12 @@ def _runs(emulator: LocalEmulator, airflow: LocalAirflow, tasks: int) -> tuple[W
     return before.until_now(airflow, tasks), watch
 
 
-def _preload(airflow: LocalAirflow) -> None:
-    """Have this provider loaded by the process that tasks are forked from, with LocalExecutor the scheduler."""
-    folder = airflow.home / "config"
-    folder.mkdir()
-    (folder / "airflow_local_settings.py").write_text("import airflow_provider_kognitos.preload\n")
-    airflow.services["scheduler"].stop()
-    airflow.services["scheduler"].start()
+def _unload(airflow: LocalAirflow) -> None:
+    """Fork tasks from a process that has not loaded this provider, as with any executor but LocalExecutor."""
+    scheduler = airflow.services["scheduler"]
+    scheduler.stop()
+    scheduler.env["AIRFLOW__CORE__EXECUTOR"] = f"{ForkingExecutor.__module__}.{ForkingExecutor.__name__}"
+    scheduler.start()
 
 
 def _emulator(home: Path) -> LocalEmulator:
@@ -180,11 +191,7 @@ def _patience(tasks: int) -> float:
 
 
 def _wait_until_deferred(dag_run: DagRun, tasks: int) -> None:
-    def deferred() -> bool:
-        states = Counter(task.seen["state"] for task in dag_run.task_instances())
-        return states["deferred"] == tasks
-
-    dag_run.api.wait_until(deferred, f"{tasks} deferred tasks", _patience(tasks))
+    dag_run.api.wait_until(lambda: dag_run.count("deferred") == tasks, f"{tasks} deferred tasks", _patience(tasks))
 
 
 def _blocked(airflow: LocalAirflow) -> int:
@@ -200,10 +207,9 @@ def _end_runs(emulator: LocalEmulator, airflow: LocalAirflow, dag_run: DagRun, t
             time.sleep(max(0.0, began + ENDS * number / len(ids) - time.monotonic()))
             emulator.control.change_run(run_id, status="Succeeded", outputs=[{"name": "number", "value": number}])
         dag_run.wait(timeout=_patience(tasks))
-    states = Counter(task.seen["state"] for task in dag_run.task_instances())
     return Watch(
         tasks=tasks,
-        succeeded=states["success"],
+        succeeded=dag_run.count("success"),
         requests=_looks(emulator) - before,
         heartbeat_age_s=heartbeat.oldest,
         blocked=_blocked(airflow) - blocked,

@@ -49,7 +49,7 @@ def test_each_figure_stands_in_the_line_of_what_it_is_of(results):
         "| list newest first | 0.07 | 4.5 | 1 | 2.1 / 4.3 | 1,000 of 1,000 |",
         "| KognitosRunOperator | 2.00 | 0.120 | 1.20 |",
         "| TimeDeltaSensor | 2.00 | 0.100 | 1.00 |",
-        "| KognitosRunOperator, preloaded | 2.00 | 0.110 | 1.10 |",
+        "| KognitosRunOperator, not preloaded | 2.00 | 0.110 | 1.10 |",
         "| kognitos | 0.30 | 1.5 | 0.0 |",
         "| curl --form | 0.20 | 1.0 |  |",
         "| dbt 9.9.9 | 127 |",

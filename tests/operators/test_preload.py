@@ -1,4 +1,4 @@
-"""What is preloaded is all that a task of this provider loads."""
+"""What is preloaded is all that a task or a trigger of this provider loads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ result = Task(lambda: {operator}).{how}
 print(*(set(sys.modules) - before))
 """
 #: What this package is and brings along.
-OURS = {"airflow_provider_kognitos", "requests", "urllib3", "charset_normalizer", "tenacity"}
+OURS = {"airflow_provider_kognitos", "requests", "urllib3", "charset_normalizer", "tenacity", "asgiref"}
 ROOT = Path(__file__).parents[2]
 START = "KognitosRunOperator(task_id='task', process_id='invoice', poll_interval=0.2, files=file, {})"
 
@@ -34,6 +34,7 @@ START = "KognitosRunOperator(task_id='task', process_id='invoice', poll_interval
     ("operator", "how", "sent"),
     [
         (START.format("deferrable=True"), "attempt(until_deferred=True)", {"createFile", "startRun"}),
+        (START.format("deferrable=True, max_poll_interval=0.2"), "attempt()", {"createFile", "startRun", "getRun"}),
         (START.format("deferrable=False"), "attempt()", {"createFile", "startRun", "getRun"}),
         ("KognitosFileUploadOperator(task_id='task', source=file)", "attempt()", {"createFile"}),
         ("KognitosRunSensor(task_id='task', run_id=sys.argv[1], poke_interval=0.2)", "attempt()", {"getRun"}),
