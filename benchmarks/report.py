@@ -111,14 +111,12 @@ def _deferred(deferred: Deferred) -> str:
 
     rows = [
         work("KognitosRunOperator", deferred.kognitos),
-        work("KognitosRunOperator, not preloaded", deferred.unloaded),
         work("TimeDeltaSensor", deferred.floor),
     ]
     return f"""## {watch.tasks:,} mapped tasks of a real Airflow, deferred at once
 
-Nothing but this provider is installed there. Its plugin has the scheduler load it, from which LocalExecutor forks the
-tasks. *Not preloaded* is the same with an executor that the plugin does not know, so that each task imports it. The
-sensor was measured before and after the operator, and the mean is given.
+Nothing but this provider is installed there, with LocalExecutor. The sensor was measured before and after the operator,
+and the mean is given.
 
 {_table(("deferrable task", "worker processes per task", "CPU s per task", "× TimeDeltaSensor"), rows)}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_kognitos.exceptions import KognitosConfigError
+from airflow_provider_kognitos.operators.template_fields import GivenFields
 from airflow_provider_kognitos.runs.arguments import texts
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class KognitosFileUploadOperator(BaseOperator):
     :raises KognitosUploadError: a file is missing, empty, too large or unreadable, or its upload failed.
     """
 
-    template_fields: Sequence[str] = ("source", "file_name", "agent_id")
+    template_fields: Sequence[str] = GivenFields(("source", "file_name", "agent_id"))
     ui_color = "#e8f0ff"
 
     def __init__(

@@ -22,6 +22,7 @@ from airflow_provider_kognitos.exceptions import (
 from airflow_provider_kognitos.links.run import RUN_URL, KognitosRunLink
 from airflow_provider_kognitos.operators.attention import Attention, Callbacks, callbacks_of
 from airflow_provider_kognitos.operators.outlets import tell_outlets
+from airflow_provider_kognitos.operators.template_fields import GivenFields
 from airflow_provider_kognitos.runs.arguments import inputs_of_run, seconds, statuses, texts
 from airflow_provider_kognitos.runs.ends import EndStatuses
 from airflow_provider_kognitos.runs.outcome import Outcome, finish, is_attention, result_of
@@ -91,15 +92,8 @@ class KognitosRunOperator(BaseOperator):
     :raises KognitosStartUncertainError: nobody can know whether a run was started.
     """
 
-    template_fields: Sequence[str] = (
-        "process_id",
-        "process_name",
-        "agent_id",
-        "inputs",
-        "files",
-        "file_ids",
-        "stage",
-        "name",
+    template_fields: Sequence[str] = GivenFields(
+        ("process_id", "process_name", "agent_id", "inputs", "files", "file_ids", "stage", "name")
     )
     template_fields_renderers = {"inputs": "json"}  # noqa: RUF012 - as the base class has it
     operator_extra_links = (KognitosRunLink(),)

@@ -2,8 +2,9 @@
 Hundreds of mapped tasks, each deferred in a real Airflow, that all wait before the first run ends.
 
 ``python -m benchmarks.deferred.measure --tasks 1000`` prints what the workers took for a task, beside a deferrable
-``TimeDeltaSensor``, and how the triggerer did; and what they took where each task loads this provider itself. The runs
-of the emulator end, spread over 20 seconds, only when each task waits in the triggerer.
+``TimeDeltaSensor``, and how the triggerer did. The runs of the emulator end, spread over 20 seconds, only when each
+task waits in the triggerer. With ``--unloaded`` each task loads this provider itself, as with executors other than
+LocalExecutor.
 """
 
 from __future__ import annotations
@@ -78,13 +79,11 @@ class Deferred:
     """
     What was measured.
 
-    :param unloaded: the work for a run where the process that tasks are forked from has not loaded this provider
     :param floor_heartbeat_age_s: the same age as that of the watch, while the triggerer held the floor's triggers
     :param floor_blocked: how often it said that one of those had blocked its thread
     """
 
     kognitos: Work
-    unloaded: Work
     floor: Work
     watch: Watch
     floor_heartbeat_age_s: float
@@ -96,7 +95,6 @@ class Deferred:
         values = json.loads(text)
         return cls(
             Work(**values["kognitos"]),
-            Work(**values["unloaded"]),
             Work(**values["floor"]),
             Watch(**values["watch"]),
             values["floor_heartbeat_age_s"],
@@ -104,7 +102,7 @@ class Deferred:
         )
 
 
-def measure(tasks: int, home: Path) -> Deferred:
+def measure(tasks: int, home: Path, *, unloaded: bool = False) -> Deferred:
     """
     Run both DAGs, one after the other, once Airflow is warm; that of the sensors before and after that of the runs.
 
@@ -112,8 +110,10 @@ def measure(tasks: int, home: Path) -> Deferred:
 
     :param tasks: mapped tasks of each
     :param home: folder for everything that is written
+    :param unloaded: whether the process that tasks are forked from shall not load this provider before
     """
-    with _emulator(home / "emulator") as emulator, _airflow(home / "airflow", tasks, emulator) as airflow:
+    executor = f"{ForkingExecutor.__module__}.{ForkingExecutor.__name__}" if unloaded else "LocalExecutor"
+    with _emulator(home / "emulator") as emulator, _airflow(home / "airflow", tasks, emulator, executor) as airflow:
         airflow.api.wait_for_dags("kognitos", "floor", "warm_up")
         _warm_up(airflow, tasks)
         with _Heartbeat(airflow) as heartbeat:
@@ -121,10 +121,7 @@ def measure(tasks: int, home: Path) -> Deferred:
         blocked = _blocked(airflow)
         kognitos, watch = _runs(emulator, airflow, tasks)
         floor = floor.mean(_floor(airflow, tasks))
-        _unload(airflow)
-        _warm_up(airflow, tasks)
-        unloaded, _ = _runs(emulator, airflow, tasks)
-    return Deferred(kognitos, unloaded, floor, watch, heartbeat.oldest, blocked)
+    return Deferred(kognitos, floor, watch, heartbeat.oldest, blocked)
 
 
 def _warm_up(airflow: LocalAirflow, tasks: int) -> None:
@@ -147,19 +144,11 @@ def _runs(emulator: LocalEmulator, airflow: LocalAirflow, tasks: int) -> tuple[W
     return before.until_now(airflow, tasks), watch
 
 
-def _unload(airflow: LocalAirflow) -> None:
-    """Fork tasks from a process that has not loaded this provider, as with any executor but LocalExecutor."""
-    scheduler = airflow.services["scheduler"]
-    scheduler.stop()
-    scheduler.env["AIRFLOW__CORE__EXECUTOR"] = f"{ForkingExecutor.__module__}.{ForkingExecutor.__name__}"
-    scheduler.start()
-
-
 def _emulator(home: Path) -> LocalEmulator:
     scenario = Scenario(
         processes=[Process(id="process", name="Process")],
         rules=[
-            Rule(when={"warm": True}, steps=[Step(status="Running", seconds=10)]),
+            Rule(when={"warm": True}, steps=[Step(status="Running", seconds=5)]),
             Rule(steps=[Step(status="Running", seconds=DAY)]),
         ],
         capacity=Capacity(limit=100_000),
@@ -171,15 +160,20 @@ def _emulator(home: Path) -> LocalEmulator:
     return LocalEmulator(home, scenario=played)
 
 
-def _airflow(home: Path, tasks: int, emulator: LocalEmulator) -> LocalAirflow:
+def _airflow(home: Path, tasks: int, emulator: LocalEmulator, executor: str) -> LocalAirflow:
     return LocalAirflow(
         home,
         [DAGS],
         connections={"kognitos_default": connection(emulator)},
-        settings={**TRIGGERER, "core.max_map_length": str(max(1024, tasks)), "logging.logging_level": "INFO"},
+        settings={
+            **TRIGGERER,
+            "core.executor": executor,
+            "core.max_map_length": str(max(1024, tasks)),
+            "logging.logging_level": "INFO",
+        },
         env={
             "BENCHMARK_TASKS": str(tasks),
-            "BENCHMARK_FLOOR_SECONDS": str(10 + tasks / 2),
+            "BENCHMARK_FLOOR_SECONDS": str(5 + tasks / 2),
             # As installed anywhere: compiled once, not by each task.
             "PYTHONDONTWRITEBYTECODE": "",
         },
@@ -270,10 +264,11 @@ def main() -> int:
     """Measure, and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--unloaded", action="store_true", help="let each task load this provider itself")
     parser.add_argument("--keep", action="store_true", help="keep logs and databases")
     arguments = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="kognitos-deferred-"))
-    print(json.dumps(asdict(measure(arguments.tasks, home)), indent=1))
+    print(json.dumps(asdict(measure(arguments.tasks, home, unloaded=arguments.unloaded)), indent=1))
     if arguments.keep:
         print(home)
     else:

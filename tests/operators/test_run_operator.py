@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from airflow_provider_kognitos.exceptions import (
     KognitosRunTimeoutError,
     KognitosUploadError,
 )
+from airflow_provider_kognitos.operators.file import KognitosFileUploadOperator
 from airflow_provider_kognitos.operators.run import KognitosRunOperator
 from tests.operators.conftest import AGENT, KEY
 from tests.operators.driver import STORES, Store, Task
@@ -384,3 +385,23 @@ def test_templates_reach_every_argument_that_says_what_to_run() -> None:
     assert operator.inputs == {"a": ["rendered"]}
     assert operator.files == ["rendered"]
     assert operator.file_ids == "rendered"
+
+
+def test_only_arguments_with_a_value_are_rendered_whenever_they_got_it() -> None:
+    every = {"process_id", "process_name", "agent_id", "inputs", "files", "file_ids", "stage", "name"}
+    assert set(KognitosRunOperator.template_fields) == every
+    operator = KognitosRunOperator(task_id="task", process_id="invoice")
+    assert set(operator.template_fields) == {"process_id", "stage"}
+
+    operator.name = "for {{ word }}"
+    operator.render_template_fields({"word": "you"})
+    assert set(operator.template_fields) == {"process_id", "stage", "name"}
+    assert operator.name == "for you"
+
+
+def test_a_reference_given_late_makes_a_dependency() -> None:
+    with DAG("dag", schedule=None, start_date=datetime(2026, 1, 1)):
+        upload = KognitosFileUploadOperator(task_id="upload", source="invoice.txt")
+        run = KognitosRunOperator(task_id="run", process_id="invoice")
+        run.file_ids = upload.output
+    assert run.upstream_task_ids == {"upload"}

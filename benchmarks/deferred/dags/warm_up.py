@@ -10,7 +10,7 @@ from airflow_provider_kognitos.operators.run import KognitosRunOperator
 WORKERS = 4
 
 with DAG("warm_up", schedule=None, start_date=datetime(2026, 1, 1), catchup=False):
-    TimeDeltaSensor.partial(task_id="floor", deferrable=True).expand(delta=[timedelta(seconds=15)] * WORKERS)
+    TimeDeltaSensor.partial(task_id="floor", deferrable=True).expand(delta=[timedelta(seconds=5)] * WORKERS)
     KognitosRunOperator.partial(task_id="kognitos", process_id="process", deferrable=True, poll_interval=5).expand(
         inputs=[{"warm": True}] * WORKERS
     )
