@@ -25,7 +25,7 @@ from typing import Self
 import yaml
 
 from airflow_provider_kognitos.emulator.scenario import Capacity, Habits, Process, Rule, Scenario, Step
-from benchmarks.deferred.executor import ForkingExecutor
+from benchmarks.deferred.executor import OtherExecutor
 from benchmarks.processes import executor_workers
 from sandbox.airflow import LocalAirflow
 from sandbox.dag_run import DagRun
@@ -112,7 +112,7 @@ def measure(tasks: int, home: Path, *, unloaded: bool = False) -> Deferred:
     :param home: folder for everything that is written
     :param unloaded: whether the process that tasks are forked from shall not load this provider before
     """
-    executor = f"{ForkingExecutor.__module__}.{ForkingExecutor.__name__}" if unloaded else "LocalExecutor"
+    executor = f"{OtherExecutor.__module__}.{OtherExecutor.__name__}" if unloaded else "LocalExecutor"
     with _emulator(home / "emulator") as emulator, _airflow(home / "airflow", tasks, emulator, executor) as airflow:
         airflow.api.wait_for_dags("kognitos", "floor", "warm_up")
         _warm_up(airflow, tasks)
