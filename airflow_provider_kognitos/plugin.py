@@ -27,11 +27,16 @@ class KognitosPlugin(AirflowPlugin):
         """Load it in these two processes."""
         command = sys.argv[1] if len(sys.argv) > 1 else None
         if command == "triggerer":
-            _preload()
-            gc.collect()
-            gc.freeze()
+            load_into_triggerer()
         elif command == "scheduler" and "LocalExecutor" in conf.get("core", "executor"):
             _preload()
+
+
+def load_into_triggerer() -> None:
+    """Load this provider, and withhold from the garbage collector what the process holds by now."""
+    _preload()
+    gc.collect()
+    gc.freeze()
 
 
 def _preload() -> None:

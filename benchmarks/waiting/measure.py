@@ -2,7 +2,8 @@
 One contender in a process of its own: how much it takes to wait for all runs of a plan, as a line of JSON.
 
 Before the measurement one trigger waits for a run that has ended, so that all is imported. CPU seconds and
-memory are those of this process; the event loop's lag is by how much a sleep of 25 ms takes longer.
+memory are those of this process; the event loop's lag is for how long it is kept from its selector, since so long
+nobody else in the process has a turn.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ import asyncio
 import gc
 import json
 import os
+import selectors
 import statistics
 import sys
 import time
+from array import array
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,37 +29,53 @@ import requests
 from benchmarks.waiting.contenders import Contender, contender
 from benchmarks.waiting.plan import Plan
 
-NAP = 0.025
 #: Seconds between looks at the memory.
 MEMORY_EVERY = 0.5
 #: After so many seconds the measurement ends, and what still waits counts as never noticed.
 PATIENCE = 150.0
-#: For so many seconds nothing but the lag is measured, to know what that takes.
-PROBE = 2.0
 
 
-class Lag:
-    """Measures how long the event loop is held, and the most memory the process has had."""
+class Selector(selectors.DefaultSelector):
+    """
+    The selector of an event loop, which notes for how long the loop has been kept from it each time.
+
+    Looking costs next to nothing, and misses nothing; a task that sleeps for a moment again and again would itself be
+    most of what some contenders take.
+    """
 
     def __init__(self) -> None:
-        self.lags: list[float] = []
+        super().__init__()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.kept = array("d")
+        self._left = time.perf_counter()
+
+    def select(self, timeout: float | None = None) -> Any:
+        """Wait, as the event loop asks for."""
+        self.kept.append(time.perf_counter() - self._left)
+        try:
+            return super().select(timeout)
+        finally:
+            self._left = time.perf_counter()
+
+
+class Memory:
+    """Looks at the memory of this process, and keeps the most it has been."""
+
+    def __init__(self) -> None:
         self._process = psutil.Process()
-        self.memory = self._process.memory_info().rss
+        self.begun = self.most = self._process.memory_info().rss
 
     async def watch(self) -> None:
-        """Measure until cancelled."""
-        look = 0.0
+        """Look until cancelled."""
         while True:
-            before = time.perf_counter()
-            await asyncio.sleep(NAP)
-            now = time.perf_counter()
-            self.lags.append(now - before - NAP)
-            if now - look > MEMORY_EVERY:
-                look = now
-                self.memory = max(self.memory, self._process.memory_info().rss)
+            await asyncio.sleep(MEMORY_EVERY)
+            self.most = max(self.most, self._process.memory_info().rss)
 
 
-async def measure(waiting: Contender, plan: Plan, url: str) -> dict[str, Any]:
+async def measure(waiting: Contender, plan: Plan, url: str, selector: Selector) -> dict[str, Any]:
     """Wait for all runs of a plan; return what that took."""
     async for _ in waiting.trigger(0).run():
         break
@@ -70,19 +91,20 @@ async def measure(waiting: Contender, plan: Plan, url: str) -> dict[str, Any]:
                 raise RuntimeError(f"{payload!r}")
             return
 
-    probe = await _probe_cpu()
     gc.collect()
-    lag = Lag()
-    memory = lag.memory
-    cpu, start = time.process_time(), time.perf_counter()
     began = requests.put(f"{url}/begin", timeout=30).json()["began"]
-    watch = asyncio.create_task(lag.watch())
+    await asyncio.sleep(0)
+    selector.forget()
+    memory = Memory()
+    watch = asyncio.create_task(memory.watch())
+    cpu, start = time.process_time(), time.perf_counter()
     waits = []
     for number in range(plan.runs):
         waits.append(asyncio.create_task(wait(number)))
         await asyncio.sleep(0)  # as the triggerer does it
     _, late = await asyncio.wait(waits, timeout=PATIENCE)
     used, took = time.process_time() - cpu, time.perf_counter() - start
+    kept = list(selector.kept)
     watch.cancel()
     for task in late:
         task.cancel()
@@ -95,23 +117,31 @@ async def measure(waiting: Contender, plan: Plan, url: str) -> dict[str, Any]:
         "requests": count["requests"],
         "connections": count["connections"],
         "cpu_s": used,
-        "probe_cpu_s": probe * took,
-        "lag_p99_ms": _quantile(lag.lags, 0.99) * 1e3,
-        "lag_max_ms": max(lag.lags) * 1e3,
-        "memory_mb": (lag.memory - memory) / 1e6,
+        "lag_p99_ms": lag_at(0.99, kept, took) * 1e3,
+        "lag_max_ms": max(kept) * 1e3,
+        "memory_mb": (memory.most - memory.begun) / 1e6,
         "noticed": len(found),
         "detection_median_s": statistics.median(found),
         "detection_p95_s": _quantile(found, 0.95),
     }
 
 
-async def _probe_cpu() -> float:
-    """Return the CPU seconds per second that looking at the loop's lag takes by itself."""
-    cpu = time.process_time()
-    watch = asyncio.create_task(Lag().watch())
-    await asyncio.sleep(PROBE)
-    watch.cancel()
-    return (time.process_time() - cpu) / PROBE
+def lag_at(part: float, kept: Sequence[float], took: float) -> float:
+    """
+    Return the seconds within which a part of those who may come at any time has a turn.
+
+    :param part: 0.99 for all but a hundredth.
+    :param kept: for how long the loop was kept from its selector, each time.
+    :param took: how long it was looked at.
+    """
+    longest = sorted(kept, reverse=True)
+    late, total = (1 - part) * took, 0.0
+    for count, (this, shorter) in enumerate(pairwise([*longest, 0.0]), 1):
+        total += this
+        # Those who have to wait longer than `shorter` came in the beginnings of the longer ones.
+        if total - count * shorter >= late:
+            return (total - late) / count
+    return 0.0
 
 
 def _quantile(values: list[float], part: float) -> float:
@@ -130,11 +160,13 @@ def main() -> None:
     waiting = contender(arguments.contender, arguments.plan, port)
     conn_id, connection = waiting.connection
     os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
-    result = asyncio.run(measure(waiting, arguments.plan, f"https://127.0.0.1:{port}"))
-    sys.stdout.write(json.dumps(result) + "\n")
-    # Threads that still wait for an answer would keep the process.
-    sys.stdout.flush()
-    os._exit(0)
+    selector = Selector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        result = runner.run(measure(waiting, arguments.plan, f"https://127.0.0.1:{port}", selector))
+        sys.stdout.write(json.dumps(result) + "\n")
+        # Threads that still wait for an answer would keep the process.
+        sys.stdout.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":
