@@ -39,8 +39,8 @@ class Selector(selectors.DefaultSelector):
     """
     The selector of an event loop, which notes for how long the loop has been kept from it each time.
 
-    Looking costs next to nothing, and misses nothing; a task that sleeps for a moment again and again would itself be
-    most of what some contenders take.
+    Looking costs next to nothing, and sees each time whole; a task that sleeps for a moment again and again would be
+    most of what some contenders take. Not seen is how long the loop, once woken, waits for the interpreter's lock.
     """
 
     def __init__(self) -> None:
